@@ -1,0 +1,1 @@
+"""Training linear autoencoders, full batch, many members at once."""

@@ -1,0 +1,1 @@
+"""One labelled equation of the book, one function."""
