@@ -1,0 +1,167 @@
+"""How a chain of linear maps moves its product: Sun 2021, equations 1 to 7, and what holds beside them.
+
+Everything is float64 in, float64 out. A chain is a list ``[W_1, ..., W_N]`` of ``(d, d)`` tensors and acts as
+``W_e = W_N ... W_1``; ``gradient`` is the loss's derivative with respect to W_e; vec stacks columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def effective_matrix(layers: Sequence[Tensor]) -> Tensor:
+    """Return the product ``W_N ... W_1`` ``(d, d)`` (Sun 2021, 2.1).
+
+    Book: eq-effective
+    """
+    product = _square(layers[0], "layers[0]")
+    for i, layer in enumerate(layers[1:], start=1):
+        product = _square(layer, f"layers[{i}]") @ product
+    return product
+
+
+def layer_gradients(layers: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
+    """Return the gradient of every W_i, ``(W_N ... W_{i+1})^T G (W_{i-1} ... W_1)^T``, from G = dL/dW_e.
+
+    Book: eq-layer-gradient
+    """
+    gradient = _square(gradient, "gradient")
+    after = [torch.eye(len(gradient), dtype=torch.float64)]
+    for layer in reversed(layers[1:]):
+        after.append(after[-1] @ _square(layer, "every layer"))
+    before, result = torch.eye(len(gradient), dtype=torch.float64), []
+    for layer, outer in zip(layers, reversed(after), strict=True):
+        result.append(outer.T @ gradient @ before.T)
+        before = layer @ before
+    return result
+
+
+def imbalance(layers: Sequence[Tensor]) -> list[Tensor]:
+    """Return ``W_{i+1}^T W_{i+1} - W_i W_i^T`` for i = 1..N-1; all zero means balanced (Sun 2021, eq. 1).
+
+    Book: eq-balance
+    """
+    layers = [_square(layer, "every layer") for layer in layers]
+    return [up.T @ up - low @ low.T for low, up in zip(layers[:-1], layers[1:], strict=True)]
+
+
+def imbalance_step(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> list[Tensor]:
+    """Return by how much one step of gradient descent changes each imbalance: ``lr^2 (G_{i+1}^T G_{i+1} - G_i G_i^T)``.
+
+    Book: eq-imbalance-step
+    """
+    return [lr**2 * change for change in imbalance(layer_gradients(layers, gradient))]
+
+
+def coefficients(singular_values: Tensor, depth: int) -> Tensor:
+    """Return mu ``(d, d)``, ``mu_{r,r'} = sum_j sigma_r^{2(N-j)/N} sigma_r'^{2(j-1)/N}`` (Sun 2021, eq. 5).
+
+    They are the eigenvalues of the preconditioner. Raises ValueError for a depth below 1 or bad singular values.
+
+    Book: eq-mu
+    """
+    sigma = torch.as_tensor(singular_values, dtype=torch.float64)
+    if sigma.ndim != 1 or not sigma.isfinite().all() or (sigma < 0).any():
+        raise ValueError("singular_values must be a vector of finite numbers that are not negative.")
+    depth = _depth(depth)
+    powers = torch.arange(depth, dtype=torch.float64) * 2 / depth
+    table = sigma[:, None] ** powers  # (d, N); 0 ** 0 is 1, as the sum wants
+    return table.flip(1) @ table.T
+
+
+def coefficients_closed_form(singular_values: Tensor, depth: int) -> Tensor:
+    """Return mu ``(d, d)`` as the summed geometric series ``(a^N - b^N) / (a - b)``, a and b being sigma^{2/N}.
+
+    On the diagonal, and where two values agree to rounding, it is N a^{N-1}.
+
+    Book: eq-mu-closed
+    """
+    sigma = torch.as_tensor(singular_values, dtype=torch.float64)
+    a, b = torch.broadcast_tensors((sigma ** (2 / depth))[:, None], (sigma ** (2 / depth))[None, :])
+    near = (a - b).abs() <= 1e-6 * torch.maximum(a, b)
+    quotient = (a**depth - b**depth) / torch.where(near, torch.ones_like(a), a - b)
+    return torch.where(near, depth * ((a + b) / 2) ** (depth - 1), quotient)
+
+
+def coefficients_limit(singular_values: Tensor) -> Tensor:
+    """Return the limit ``(d, d)`` of mu / N for N to infinity: the logarithmic mean of sigma_r^2 and sigma_r'^2.
+
+    Book: eq-mu-limit
+    """
+    square = torch.as_tensor(singular_values, dtype=torch.float64) ** 2
+    a, b = torch.broadcast_tensors(square[:, None], square[None, :])
+    near = (a - b).abs() <= 1e-6 * torch.maximum(a, b)
+    gap = torch.where(near, torch.ones_like(a), a.log() - b.log())
+    mean = torch.where(near, (a + b) / 2, (a - b) / gap)
+    return torch.where((a == 0) | (b == 0), torch.zeros_like(mean), mean)
+
+
+def preconditioner(W_e: Tensor, depth: int) -> Tensor:
+    """Return P ``(d*d, d*d)`` with ``vec(update) = -lr P vec(gradient)``, vec column-major (Sun 2021, eq. 2-4).
+
+    P = sum over r, r' of mu_{r,r'} e e^T with e = vec(u_r v_r'^T); it holds for balanced chains, to first order.
+
+    Book: eq-update, eq-preconditioner
+    """
+    U, sigma, Vh = torch.linalg.svd(_square(W_e, "W_e"))
+    mu = coefficients(sigma, depth)
+    # vec(u v^T) = v kron u, so the basis matrix is V kron U, and its columns run over r' slowly, r fast
+    basis = torch.kron(Vh.T.contiguous(), U.contiguous())
+    return (basis * mu.T.reshape(1, -1)) @ basis.T
+
+
+def predicted_update(W_e: Tensor, gradient: Tensor, depth: int, lr: float) -> Tensor:
+    """Return the first-order change ``(d, d)`` of W_e, ``-lr U (mu * (U^T G V)) V^T`` (Sun 2021, eq. 2 and 7).
+
+    The same as :func:`preconditioner` applied to vec(G), in O(d^3) instead of O(d^4).
+
+    Book: eq-update-modes
+    """
+    U, sigma, Vh = torch.linalg.svd(_square(W_e, "W_e"))
+    projected = U.T @ _square(gradient, "gradient") @ Vh.T
+    return -lr * U @ (coefficients(sigma, depth) * projected) @ Vh
+
+
+def batch_gradient(output_gradients: Tensor, codes: Tensor) -> Tensor:
+    """Return dL/dW_e ``(d, d)`` from per-sample gradients dL/dz_N and codes z, both ``(n, d)`` (Sun 2021, eq. 6).
+
+    It is the sum over the batch of outer products, not the outer product of sums.
+
+    Book: eq-batch-gradient
+    """
+    return output_gradients.double().T @ codes.double()
+
+
+def balanced_chain(W_e: Tensor, depth: int, generator: torch.Generator | None = None) -> list[Tensor]:
+    """Return a balanced chain whose product is ``W_e``: the singular values spread as N-th roots, random frames between.
+
+    With W_e = U S V^T the layers are ``W_i = Q_i S^{1/N} Q_{i-1}^T``, Q_0 = V, Q_N = U and the rest Haar-random.
+
+    Book: eq-balanced-chain
+    """
+    U, sigma, Vh = torch.linalg.svd(_square(W_e, "W_e"))
+    frames = [Vh.T]
+    for _ in range(_depth(depth) - 1):
+        frame = torch.empty_like(U)
+        frames.append(torch.nn.init.orthogonal_(frame, generator=generator))
+    frames.append(U)
+    root = torch.diag(sigma ** (1 / depth))
+    return [up @ root @ low.T for low, up in zip(frames[:-1], frames[1:], strict=True)]
+
+
+def _depth(depth: int) -> int:
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"depth must be an integer of at least 1, not {depth!r}.")
+    return depth
+
+
+def _square(matrix: Tensor, name: str) -> Tensor:
+    matrix = torch.as_tensor(matrix, dtype=torch.float64).detach()
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"{name} must be a square matrix, not one of shape {tuple(matrix.shape)}.")
+    if not matrix.isfinite().all():
+        raise ValueError(f"{name} must be finite; it holds NaN or infinity.")
+    return matrix
