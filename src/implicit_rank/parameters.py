@@ -1,0 +1,320 @@
+"""Typed, validated parameters: one frozen dataclass per chapter or experiment.
+
+A subclass declares its fields with `option`; building an instance coerces every value by the field's
+annotation and refuses anything else with one sentence (`ParameterError`) that says what is allowed. The
+same rules serve notebooks (`from_namespace(globals())`), papermill (whose ``-p`` sends text such as
+``"1e-4"`` or ``"[0, 1]"``) and the command line.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import functools
+import json
+import math
+import numbers
+import types
+import typing
+from typing import Any
+
+_NOTEBOOK_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open", "display"}
+_CHECKED = "_parameters_checked"    # left in a notebook's namespace by the first from_namespace
+_KINDS = {int: "an integer", float: "a finite number", bool: "true or false", str: "text", type(None): "none"}
+_PLURAL = {int: "integers", float: "finite numbers", bool: "true or false values", str: "texts"}
+
+
+class ParameterError(ValueError):
+    """An unknown parameter, a wrong type or a value out of range; the message says what is allowed."""
+
+
+def option(default: Any, about: str, *, least=None, above=None, most=None, below=None, choices=None) -> Any:
+    """A dataclass field with a default, one line of help and the values it may take.
+
+    `least`/`most` are inclusive bounds, `above`/`below` exclusive ones; `choices` lists all allowed values of
+    the choices' own type (so text choices leave numbers of a ``float | str`` field free). In a tuple field they
+    hold for every element.
+    """
+    limits = {"least": least, "above": above, "most": most, "below": below,
+              "choices": None if choices is None else tuple(choices)}
+    default = tuple(default) if isinstance(default, list) else default
+    return dataclasses.field(default=default, metadata={"about": about, **limits})
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Base of all parameter sets: frozen, validated and coerced on construction (ParameterError)."""
+
+    def __post_init__(self):
+        hints = field_types(type(self))
+        for field in dataclasses.fields(self):
+            value = _coerce(field.name, getattr(self, field.name), hints[field.name], field.metadata)
+            object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def from_dict(cls, values: typing.Mapping[str, Any]) -> typing.Self:
+        """An instance from a mapping of names to values; an unknown name is refused (ParameterError)."""
+        names = field_names(cls)
+        for name in values:
+            if name not in names:
+                raise ParameterError(unknown_name("parameter", name, names))
+        return cls(**values)
+
+    @classmethod
+    def from_namespace(cls, namespace: dict[str, Any]) -> typing.Self:
+        """An instance from a notebook's ``globals()``, called in the cell after the parameters cell.
+
+        Modules, callables, names with a leading underscore and IPython's own names are passed over; any other
+        name is taken for a misspelt parameter and refused (ParameterError). When the cell is run again in the
+        same session, later cells have left names of their own, so only the names set in the latest parameters
+        cell are looked at.
+        """
+        names = field_names(cls)
+        given = _public_names(namespace, names)
+        if namespace.get(_CHECKED) and (latest := _latest_parameters_cell(namespace, names)) is not None:
+            given = [name for name in given if name in names or name in latest]
+        namespace[_CHECKED] = True
+        return cls.from_dict({name: namespace[name] for name in given})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values (tuples become lists)."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def field_names(cls: type[Parameters]) -> list[str]:
+    """The names of all parameters of a class, in the order of declaration."""
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+@functools.cache
+def field_types(cls: type[Parameters]) -> dict[str, Any]:
+    """The resolved annotation of every field, also where annotations are strings (as in notebooks)."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def unknown_name(what: str, name: str, allowed: typing.Iterable[str]) -> str:
+    """The sentence that refuses an unknown name: the closest match and everything that is allowed."""
+    allowed = list(allowed)
+    close = difflib.get_close_matches(str(name), allowed, 1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {what} {name!r}{hint}; allowed: {', '.join(allowed) or 'none'}."
+
+
+def resolve_device(name: str = "auto") -> Any:
+    """The torch.device for "cpu", "cuda", "cuda:1" or "auto" (CUDA where there is one, else the CPU).
+
+    Raises ParameterError for another name and for CUDA on a machine without it.
+    """
+    import torch  # here, so that parameters can be checked without loading PyTorch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    kind, colon, index = str(name).partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
+        raise ParameterError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', not {name!r}.")
+    if kind == "cuda" and not count:
+        raise ParameterError(f"device {name!r} was asked for, but PyTorch sees no CUDA device on this machine; "
+                             "use 'cpu' or 'auto'.")
+    if colon and int(index) >= count:
+        raise ParameterError(f"device {name!r} was asked for, but there are only {count} CUDA device(s), "
+                             "counted from 0.")
+    return torch.device(name)
+
+
+# ---- coercion ----
+class _MismatchError(Exception):
+    """The value does not fit this type; the caller words the sentence."""
+
+
+def _coerce(name: str, value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
+    try:
+        return _convert(value, kind, limits)
+    except _MismatchError:
+        shown = _plain(value)
+        close = ""
+        if isinstance(value, str) and limits.get("choices"):
+            matches = difflib.get_close_matches(value, [str(choice) for choice in limits["choices"]], 1)
+            close = f" (did you mean {matches[0]!r}?)" if matches else ""
+        raise ParameterError(f"{name} must be {_describe(kind, limits)}, not {shown!r}{close}.") from None
+
+
+def _convert(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(value, typing.get_args(kind), limits)
+    if origin is typing.Literal:
+        return _convert(value, type(typing.get_args(kind)[0]), {**limits, "choices": typing.get_args(kind)})
+    if origin is tuple:
+        return _convert_tuple(value, typing.get_args(kind), limits)
+    if kind is type(None):
+        if value is None or (isinstance(value, str) and value.strip().lower() in ("none", "null")):
+            return None
+        raise _MismatchError
+    if kind in (int, float, bool, str):
+        return _within(_SCALARS[kind](value), limits)
+    if isinstance(kind, type) and isinstance(value, kind):    # any other class: taken as it is
+        return value
+    raise _MismatchError
+
+
+def _convert_union(value: Any, kinds: tuple, limits: typing.Mapping[str, Any]) -> Any:
+    # None first, text last: "none" and "1e-4" mean the value, not the word.
+    for kind in sorted(kinds, key=lambda kind: (kind is not type(None), kind is str)):
+        try:
+            return _convert(value, kind, limits)
+        except _MismatchError:
+            continue
+    raise _MismatchError
+
+
+def _convert_tuple(value: Any, kinds: tuple, limits: typing.Mapping[str, Any]) -> tuple:
+    if isinstance(value, str):
+        value = _parse_list(value)
+    elif hasattr(value, "tolist"):    # NumPy arrays and tensors
+        value = value.tolist()
+    if not isinstance(value, (list, tuple, range)) or len(value) == 0:
+        raise _MismatchError
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise _MismatchError
+    return tuple(_convert(item, kind, limits) for item, kind in zip(value, kinds, strict=True))
+
+
+def _parse_list(text: str) -> Any:
+    stripped = text.strip()
+    if stripped[:1] in ("[", "("):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                return parse(stripped)
+            except (ValueError, SyntaxError):
+                continue
+        raise _MismatchError
+    return [item.strip() for item in stripped.split(",")] if stripped else []
+
+
+def _to_int(value: Any) -> int:
+    number = _to_float(value)
+    if number != int(number):
+        raise _MismatchError
+    return int(value) if isinstance(value, numbers.Integral) else int(number)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool) or type(value).__name__ == "bool_":
+        raise _MismatchError
+    if not isinstance(value, (numbers.Real, str)):
+        value = _scalar(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _MismatchError from None
+    if not math.isfinite(number):
+        raise _MismatchError
+    return number
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    if isinstance(value, bool) or type(value).__name__ == "bool_" or type(value).__module__ == "numpy":
+        value = _scalar(value)
+    if not isinstance(value, bool):
+        raise _MismatchError
+    return value
+
+
+def _to_str(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _MismatchError
+    return value
+
+
+_SCALARS = {int: _to_int, float: _to_float, bool: _to_bool, str: _to_str}
+
+
+def _scalar(value: Any) -> Any:
+    """A zero-dimensional array's or tensor's value; everything else unchanged."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+
+
+def _within(value: Any, limits: typing.Mapping[str, Any]) -> Any:
+    choices = limits.get("choices")
+    if choices and _is_number(value) == _is_number(choices[0]) and value not in choices:
+        raise _MismatchError
+    if _is_number(value):
+        outside = ((limits.get("least") is not None and value < limits["least"])
+                   or (limits.get("above") is not None and value <= limits["above"])
+                   or (limits.get("most") is not None and value > limits["most"])
+                   or (limits.get("below") is not None and value >= limits["below"]))
+        if outside:
+            raise _MismatchError
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# ---- wording ----
+def _describe(kind: Any, limits: typing.Mapping[str, Any], plural: bool = False) -> str:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        parts = sorted(args, key=lambda arg: arg is type(None))
+        return " or ".join(_describe(part, limits, plural) for part in parts)
+    if origin is typing.Literal:
+        return _describe(type(args[0]), {**limits, "choices": args}, plural)
+    if origin is tuple:
+        if args[-1] is Ellipsis:
+            return f"a non-empty list of {_describe(args[0], limits, plural=True)}"
+        return f"a list of {len(args)} {_describe(args[0], limits, plural=True)}"
+    choices = limits.get("choices")
+    if choices and _is_number(choices[0]) == (kind in (int, float)):
+        listed = ", ".join(repr(choice) for choice in choices)
+        return f"values from {listed}" if plural else f"one of {listed}"
+    noun = (_PLURAL if plural else _KINDS).get(kind, getattr(kind, "__name__", str(kind)))
+    return noun + (_describe_range(limits) if kind in (int, float) else "")
+
+
+def _describe_range(limits: typing.Mapping[str, Any]) -> str:
+    least, above, most, below = (limits.get(key) for key in ("least", "above", "most", "below"))
+    if least is not None and most is not None:
+        return f" from {least:g} to {most:g}"
+    words = (("of at least", least), ("above", above), ("of at most", most), ("below", below))
+    said = " and ".join(f"{word} {limit:g}" for word, limit in words if limit is not None)
+    return f" {said}" if said else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+# ---- notebooks ----
+def _public_names(namespace: typing.Mapping[str, Any], known: list[str]) -> list[str]:
+    def shown(name, value):
+        return not (name.startswith("_") or name in _NOTEBOOK_NAMES or callable(value)
+                    or isinstance(value, (types.ModuleType, Parameters))
+                    or type(value).__module__ in ("__future__", "typing"))
+    return [name for name, value in list(namespace.items()) if name in known or shown(name, value)]
+
+
+def _latest_parameters_cell(namespace: typing.Mapping[str, Any], names: list[str]) -> set[str] | None:
+    """The names set by the latest cell that does nothing but assign, some of them parameters."""
+    for source in reversed(list(namespace.get("In", []))):
+        try:
+            statements = ast.parse(source).body
+        except (SyntaxError, ValueError):
+            continue
+        if not statements or not all(isinstance(node, (ast.Assign, ast.AnnAssign)) for node in statements):
+            continue
+        targets = [target for node in statements
+                   for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
+        assigned = {target.id for target in targets if isinstance(target, ast.Name)}
+        if assigned & set(names):
+            return assigned
+    return None
