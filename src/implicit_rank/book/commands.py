@@ -1,0 +1,101 @@
+"""The sub-commands `book`, `pair` and `doctor`: they print, and return exit codes."""
+
+import argparse
+import time
+
+from implicit_rank.book.layout import PROFILES, BookError, chapters, find_layout, select
+
+
+def add_to(commands) -> None:
+    """Register the sub-commands on an argparse sub-parser collection."""
+    book = commands.add_parser("book", help="pair, execute, build and check the book")
+    book.add_argument(
+        "--profile", default="quick", choices=PROFILES, help="how large the runs are (default: quick)"
+    )
+    book.add_argument(
+        "--only", nargs="+", metavar="CHAPTER", help='chapters to execute, such as "02"; makes a preview'
+    )
+    book.add_argument(
+        "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter"
+    )
+    book.add_argument("--force", action="store_true", help="execute even what is up to date")
+    which = book.add_mutually_exclusive_group()
+    which.add_argument("--execute-only", action="store_true", help="do not build the site")
+    which.add_argument("--html-only", action="store_true", help="build from the outputs there are")
+    book.set_defaults(command=book_command)
+    pairs = commands.add_parser("pair", help="write every chapter's .ipynb from its .md")
+    pairs.add_argument(
+        "--check", action="store_true", help="only say which are out of step (exit code 1 if any)"
+    )
+    pairs.set_defaults(command=pair_command)
+    doctor = commands.add_parser("doctor", help="say in plain words what this machine can do")
+    doctor.set_defaults(command=doctor_command)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def parse_parameters(texts: list[str]) -> dict:
+    """NAME=VALUE texts as a dictionary of typed values."""
+    from implicit_rank.book.execution import parse_value
+
+    given = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise BookError(f"-p takes NAME=VALUE, not {text!r}")
+        if name == "profile":
+            raise BookError("the profile is chosen with --profile, not with -p")
+        given[name] = parse_value(value)
+    return given
+
+
+def book_command(args: argparse.Namespace) -> int:
+    from implicit_rank.book import execution, pairing, site
+
+    begun = time.monotonic()
+    layout = find_layout()
+    given = parse_parameters(args.parameter)
+    pages = chapters(layout)
+    selected = select(pages, args.only)
+    for line in pairing.pair(layout):
+        say(f"  {line}")
+    preview = bool(args.only or given)
+    folder = execution.executed_folder(layout, args.profile, given)
+    if not args.html_only:
+        outcomes = execution.execute(layout, selected, args.profile, given, args.force, say)
+        failures = [o for o in outcomes if o.error]
+        if failures:
+            say("\n" + "\n".join(o.error for o in failures))
+            say(f"{len(failures)} of {len(outcomes)} chapters failed; the site was not built.")
+            return 1
+    if not args.execute_only:
+        first = site.build(layout, folder, preview, say)
+        say(
+            f"Open {layout.short(first)}" + (" (a preview: only chapters executed so far)" if preview else "")
+        )
+    say(f"All done in {time.monotonic() - begun:.1f} s.")
+    return 0
+
+
+def pair_command(args: argparse.Namespace) -> int:
+    from implicit_rank.book import pairing
+
+    layout = find_layout()
+    if args.check:
+        stale = pairing.out_of_step(layout)
+        for name in stale:
+            say(f"{name}.ipynb is out of step with {name}.md: run `make pair`")
+        return 1 if stale else 0
+    lines = pairing.pair(layout)
+    say("\n".join(lines) if lines else "all pairs are in step")
+    return 0
+
+
+def doctor_command(args: argparse.Namespace) -> int:
+    from implicit_rank.book import doctor
+
+    for line in doctor.report(find_layout()):
+        say(line)
+    return 0

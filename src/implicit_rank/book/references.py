@@ -1,0 +1,129 @@
+"""The map between labelled equations of the book and the functions that implement them.
+
+In a chapter, a paragraph right after a labelled equation or theorem names its code:
+
+    Code: {impl}`theory.effective.coefficients`, {impl}`chain.LinearChain.effective_matrix`.
+
+In the package, the docstring of each of these has a line naming the label:
+
+    Book: eq-mu, eq-log-mean
+"""
+
+import ast
+import functools
+import re
+from pathlib import Path
+
+from implicit_rank.book.layout import Layout
+
+LABELLED = re.compile(
+    r"^\$\$.*?^\$\$ *\((?P<dollar>[^)\s]+)\)"  # $$ ... $$ (label)
+    r"|^(?P<fence>`{3,}|:{3,})\{(?:math|prf:[a-z]+)\}(?P<body>.*?)^(?P=fence) *$"  # ```{math} :label: ...
+    r"|^\$\$[^$]+\$\$ *\((?P<short>[^)\s]+)\)",  # $$ ... $$ (label) on one line
+    re.MULTILINE | re.DOTALL,
+)
+CODE_LINE = re.compile(r"\s*Code:(?P<names>(?:[^\n]|\n(?!\s*\n))*)")
+ROLE = re.compile(r"\{impl\}`([^`]+)`")
+BOOK_LINE = re.compile(r"^\s*Book: *(.+?)\.?\s*$", re.MULTILINE)
+
+
+def labels(text: str) -> list[str]:
+    """Every label of an equation or theorem in a Markdown page, in order."""
+    return [label for label, _ in _labelled(text)]
+
+
+def _labelled(text):
+    found = []
+    for match in LABELLED.finditer(text):
+        label = match["dollar"] or match["short"]
+        if match["fence"]:
+            inner = re.search(r"^:label: *(\S+)", match["body"], re.MULTILINE)
+            label = inner[1] if inner else None
+        if label:
+            found.append((label, match.end()))
+    return found
+
+
+def named_in_text(text: str) -> set[tuple[str, str]]:
+    """Pairs (label, function) that a page claims in its `Code:` lines."""
+    pairs = set()
+    for label, end in _labelled(text):
+        line = CODE_LINE.match(text, end)
+        if line:
+            pairs |= {(label, name) for name in ROLE.findall(line["names"])}
+    return pairs
+
+
+def stray_code_lines(text: str) -> list[str]:
+    """`Code:` paragraphs that do not follow a labelled equation or theorem, so that nothing checks them."""
+    good = {m.start("names") for _, end in _labelled(text) if (m := CODE_LINE.match(text, end))}
+    starts = [
+        m for m in re.finditer(r"^Code:", text, re.MULTILINE) if "{impl}" in text[m.start() : m.start() + 200]
+    ]
+    return [text[m.start() :].splitlines()[0] for m in starts if m.end() not in good]
+
+
+def named_in_package(package: Path) -> set[tuple[str, str]]:
+    """Pairs (label, function) that docstrings claim in their `Book:` lines."""
+    pairs = set()
+    for name, (_, _, docstring) in definitions(package).items():
+        for line in BOOK_LINE.findall(docstring):
+            pairs |= {(label.strip(), name) for label in line.split(",")}
+    return pairs
+
+
+@functools.lru_cache
+def _definitions_in(path: Path, prefix: str, changed: int):
+    found = {}
+
+    def walk(node, inside):
+        for child in node.body:
+            if isinstance(child, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+                name = f"{inside}.{child.name}"
+                found[name] = (path, child.lineno, ast.get_docstring(child) or "")
+                if isinstance(child, ast.ClassDef):
+                    walk(child, name)
+
+    walk(ast.parse(path.read_text(encoding="utf-8")), prefix)
+    return found
+
+
+def definitions(package: Path) -> dict[str, tuple[Path, int, str]]:
+    """Dotted name below the package -> (file, line, docstring), for every function, class and method."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        found |= _definitions_in(path, ".".join(parts), path.stat().st_mtime_ns) if parts else {}
+    return found
+
+
+def disagreements(layout: Layout) -> list[str]:
+    """Every way in which the text and the package do not name each other; empty when all is well."""
+    pages = {p: p.read_text(encoding="utf-8") for p in sorted(layout.book.glob("*.md"))}
+    in_text = {pair for text in pages.values() for pair in named_in_text(text)}
+    in_package = named_in_package(layout.package)
+    known, problems = definitions(layout.package), []
+    seen: dict[str, str] = {}
+    for page, text in pages.items():
+        problems += [
+            f"{page.name}: {line!r} follows no labelled equation or theorem"
+            for line in stray_code_lines(text)
+        ]
+        for label in labels(text):
+            if label in seen:
+                problems.append(f"{page.name}: the label {label!r} is already used in {seen[label]}")
+            seen[label] = page.name
+    for label, name in sorted(in_text - in_package):
+        if name not in known:
+            problems.append(f"{seen[label]}: {label} names {name}, which the package does not have")
+        else:
+            problems.append(f"{seen[label]}: {label} names {name}, whose docstring lacks 'Book: {label}'")
+    for label, name in sorted(in_package - in_text):
+        if label not in seen:
+            problems.append(f"{name}: its docstring names {label}, which no chapter has")
+        else:
+            problems.append(
+                f"{name}: its docstring names {label}, but no 'Code:' line in {seen[label]} names it back"
+            )
+    return problems

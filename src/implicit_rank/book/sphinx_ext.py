@@ -1,0 +1,102 @@
+"""What the book adds to Sphinx: equations offline, links to the code, timings, and some mending."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from implicit_rank.book.layout import Layout
+from implicit_rank.book.references import definitions
+
+MATHJAX = ("tex-chtml-full.js", "output/chtml/fonts/woff-v2")
+log = logging.getLogger(__name__)
+
+
+class Implementation(SphinxRole):
+    """A function's name, linked to its source in the repository; an unknown name is a warning."""
+
+    def run(self):
+        package = Layout(Path(self.env.srcdir)).package
+        literal = nodes.literal(self.text, self.text, classes=["implementation"])
+        found = definitions(package).get(self.text)
+        if found is None:
+            log.warning("the package has no %r", self.text, location=self.get_location())
+            return [literal], []
+        path, line, _ = found
+        self.env.note_dependency(str(path))
+        repository = self.config.html_theme_options.get("repository_url", "")
+        place = f"{repository}/blob/main/src/implicit_rank/{path.relative_to(package).as_posix()}#L{line}"
+        return [nodes.reference("", "", literal, refuri=place)], []
+
+
+class Timings(SphinxDirective):
+    """A table of the seconds each chapter took when its outputs were made."""
+
+    def run(self):
+        rows = []
+        for path in sorted(Path(self.env.srcdir, "book").glob("*.ipynb")):
+            self.env.note_dependency(str(path))
+            note = nbformat.read(path, 4).metadata.get("implicit_rank")
+            if note:
+                rows.append((path.stem, note["profile"], f"{note['seconds']:.0f}"))
+        if not rows:
+            return [
+                nodes.paragraph(
+                    "", "This copy was built without the book's own runner, which keeps the times."
+                )
+            ]
+        return [_table(("chapter", "profile", "seconds"), rows)]
+
+
+def _table(head, rows):
+    def row(cells):
+        return nodes.row("", *(nodes.entry("", nodes.paragraph("", text)) for text in cells))
+
+    group = nodes.tgroup("", cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    group += nodes.thead("", row(head))
+    group += nodes.tbody("", *(row(cells) for cells in rows))
+    return nodes.table("", group)
+
+
+def exclude_sources(app, config):
+    """Of a pair, the notebook is the page: Sphinx must not see two documents of one name."""
+    for notebook in Path(app.srcdir, "book").glob("*.ipynb"):
+        config.exclude_patterns.append(f"book/{notebook.stem}.md")
+
+
+def drop_thebe(app, pagename, templatename, context, doctree):
+    """jupyter-book always loads sphinx-thebe, which declares its constants twice: an error on every page."""
+
+    def is_thebe(script):
+        text = getattr(script, "filename", None) or ""
+        return "thebe" in str(text) or "THEBE" in getattr(script, "attributes", {}).get("body", "")
+
+    for files in ("script_files", "css_files"):
+        context[files][:] = [s for s in context[files] if not is_thebe(s)]
+
+
+def copy_mathjax(app, exception):
+    if exception or app.builder.format != "html":
+        return
+    source = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+    for name in MATHJAX:
+        target = Path(app.outdir, "_static", "mathjax", name)
+        if target.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (source / name).is_dir() else shutil.copy2
+        copy(source / name, target)
+
+
+def setup(app):
+    app.add_role("impl", Implementation())
+    app.add_directive("timings", Timings)
+    app.connect("config-inited", exclude_sources, priority=100)  # before the table of contents is read
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("build-finished", copy_mathjax)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
