@@ -1,0 +1,67 @@
+"""Data sets by name: second moments for full-batch runs, centred samples for everything else."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from implicit_rank.data.archives import mnist_images
+from implicit_rank.data.folder import folder_images
+from implicit_rank.data.moments import SecondMoments, mnist_moments, moments_of
+from implicit_rank.data.synthetic import synthetic_official, synthetic_paper, synthetic_samples
+
+NAMES = ("mnist", "digits", "synthetic-paper", "synthetic-official")
+
+
+@functools.lru_cache(maxsize=8)
+def second_moments(name: str, *, width: int = 1000, seed: int = 0, size: int = 28) -> SecondMoments:
+    """Return the second moments of a data set.
+
+    ``name`` is "mnist" (the full training set, exact), "digits" (scikit-learn's 1,797 images of 8 x 8),
+    "synthetic-paper", "synthetic-official" (Bao 2020, Figure 4; ``width`` and ``seed`` belong to these) or
+    "folder:PATH" (grey images resized to ``size`` x ``size``). Raises ValueError for any other name.
+    """
+    if name == "mnist":
+        return mnist_moments()
+    if name == "digits":
+        sentence = "scikit-learn's 1,797 digits of 8 x 8, pixels from 0 to 1, mean image subtracted."
+        return moments_of(name, _digits(), sentence, image_shape=(8, 8))
+    if name == "synthetic-paper":
+        return synthetic_paper(width, seed=seed)
+    if name == "synthetic-official":
+        return synthetic_official(width, seed=seed)
+    if name.startswith("folder:"):
+        images = folder_images(name.removeprefix("folder:"), size)
+        pixels = torch.from_numpy(images.pixels).double().flatten(1) / 255
+        sentence = f"Grey images of {size} x {size} from {name.removeprefix('folder:')}: {images.summary()}"
+        return moments_of(name, pixels, sentence, image_shape=(size, size))
+    raise ValueError(f"unknown data {name!r}; allowed: {', '.join(NAMES)}, folder:PATH.")
+
+
+def samples(name: str, *, width: int = 1000, seed: int = 0, size: int = 28) -> Tensor:
+    """Return the samples (n, D) whose second moments :func:`second_moments` gives, mean subtracted, float64.
+
+    Raises FileNotFoundError for "mnist" where its images are not there, and ValueError for "synthetic-paper", which
+    is defined by its spectrum alone and has no samples.
+    """
+    if name == "mnist":
+        X = torch.from_numpy(mnist_images("train").copy()).double().flatten(1) / 255
+    elif name == "digits":
+        X = _digits()
+    elif name == "synthetic-official":
+        return synthetic_samples(width, seed=seed)
+    elif name == "synthetic-paper":
+        raise ValueError("synthetic-paper is a spectrum and has no samples; use synthetic-official.")
+    elif name.startswith("folder:"):
+        pixels = folder_images(name.removeprefix("folder:"), size).pixels
+        X = torch.from_numpy(pixels).double().flatten(1) / 255
+    else:
+        raise ValueError(f"unknown data {name!r}; allowed: {', '.join(NAMES)}, folder:PATH.")
+    return X.sub_(X.mean(dim=0))
+
+
+def _digits() -> Tensor:
+    return torch.from_numpy(load_digits().data).double() / 16
