@@ -33,8 +33,8 @@ def option(default: Any, about: str, *, least=None, above=None, most=None, below
     """A dataclass field with a default, one line of help and the values it may take.
 
     `least`/`most` are inclusive bounds, `above`/`below` exclusive ones; `choices` lists all allowed values of
-    the choices' own type (so text choices leave numbers of a ``float | str`` field free). In a tuple field they
-    hold for every element.
+    the choices' own type (so text choices leave numbers of a ``float | str`` field free). They hold
+    for every element of a tuple field.
     """
     limits = {"least": least, "above": above, "most": most, "below": below,
               "choices": None if choices is None else tuple(choices)}
@@ -116,8 +116,8 @@ def resolve_device(name: str = "auto") -> Any:
     if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
         raise ParameterError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', not {name!r}.")
     if kind == "cuda" and not count:
-        raise ParameterError(f"device {name!r} was asked for, but PyTorch sees no CUDA device on this machine; "
-                             "use 'cpu' or 'auto'.")
+        raise ParameterError(f"device {name!r} was asked for, but PyTorch sees no CUDA device on this "
+                             "machine; use 'cpu' or 'auto'.")
     if colon and int(index) >= count:
         raise ParameterError(f"device {name!r} was asked for, but there are only {count} CUDA device(s), "
                              "counted from 0.")

@@ -1,0 +1,252 @@
+"""The store: one run = a readable JSON file, which is the commit point, and an npz file that it names.
+
+``<root>/<experiment>/<profile>-<seed>-<what differs from the defaults>-<hash>.json`` holds spec, scalars
+and provenance; ``...-<hash>-<content>.npz`` beside it holds the arrays and is named, with its SHA-256, in
+the JSON. The npz is written first under a name made from its content, the JSON last by an atomic replace:
+whatever happens in between, a reader finds the old run or the new one, complete. Nothing is pickled.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from implicit_rank.parameters import unknown_name
+from implicit_rank.store import files
+from implicit_rank.store.files import StoreError, damaged
+from implicit_rank.store.fingerprint import fingerprint
+from implicit_rank.store.spec import Spec, hash_of, slug, spec_hash
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """One run: spec and provenance as plain dicts, scalars, read-only arrays.
+
+    `stale` says that the code which computes this experiment has changed since; `path` is None for a run that
+    was not stored. Scalars are numbers, None (not applicable) or text; "never" is +inf.
+    """
+
+    experiment: str
+    spec: dict[str, Any]
+    scalars: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    provenance: dict[str, Any]
+    stale: bool = False
+    path: Path | None = None
+
+    @property
+    def hash(self) -> str:
+        """The 12 hex digits that identify the run."""
+        return hash_of(self.experiment, self.spec)
+
+    @property
+    def profile(self) -> str:
+        """smoke, quick or paper."""
+        return self.spec["profile"]
+
+    @property
+    def seed(self) -> int:
+        """The random seed of this member."""
+        return self.spec["seed"]
+
+
+def live_record(spec: Spec, scalars: dict, arrays: dict, provenance: dict | None = None) -> Record:
+    """A Record of a run that is not stored, so that figures and measures take live and stored runs alike."""
+    plain = {name: value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+             for name, value in arrays.items()}
+    return Record(spec.experiment, spec.to_dict(), files.decode_scalars(files.encode_scalars(scalars)), plain,
+                  dict(provenance or {}))
+
+
+class Store:
+    """The runs below one folder (see `default_root`); safe under several processes."""
+
+    def __init__(self, root: str | os.PathLike | None = None):
+        self.root = Path(root) if root is not None else default_root()
+        self._read: dict[Path, tuple[tuple, Record]] = {}
+
+    def save(self, spec: Spec, scalars: dict, arrays: dict | None = None,
+             provenance: dict | None = None) -> Record:
+        """Store one finished run, replacing an earlier one of the same spec; returns it as read back.
+
+        Raises StoreError (disk full, read-only folder) and ValueError (a scalar or array that is not plain);
+        what was stored before stays as it was.
+        """
+        encoded = files.encode_scalars(scalars)
+        folder, arrays = self.root / spec.experiment, arrays or {}
+        if not spec.experiment:
+            raise ValueError(f"{type(spec).__name__} names no experiment; set its `experiment`.")
+        packed = files.pack_arrays(arrays) if arrays else b""
+        with files.clear_sentences(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with files.folder_lock(folder) as locked:
+                files.remove_leftovers(folder)
+                path = self._path(spec) or folder / f"{slug(spec)}-{spec_hash(spec)}.json"
+                content = {
+                    "format": files.FORMAT, "experiment": spec.experiment, "spec": spec.to_dict(),
+                    "scalars": encoded, "arrays": None, "module": type(spec).__module__,
+                    "provenance": {**(provenance or {}), "fingerprint": fingerprint(type(spec).__module__)},
+                }
+                if packed:
+                    digest = files.sha256(packed)
+                    name = f"{path.stem}-{digest[:8]}.npz"
+                    content["arrays"] = {"file": name, "sha256": digest, "names": sorted(arrays)}
+                    files.write_atomically(folder / name, packed)
+                files.write_atomically(path, files.encode_record(content))
+                self._remove_superseded(path, content["arrays"], locked)
+        return self._record(path)
+
+    def load(self, spec: Spec) -> Record | None:
+        """The stored run of exactly this spec, or None; StoreError when it is damaged."""
+        path = self._path(spec)
+        with contextlib.suppress(FileNotFoundError):    # deleted between listing and reading
+            return self._record(path) if path else None
+        return None
+
+    def select(self, experiment: str, **fields) -> list[Record]:
+        """All stored runs of an experiment whose spec has these field values, ordered by spec.
+
+        A damaged file raises StoreError (see `check`), and a field that no stored run of the experiment has
+        raises ValueError: nothing is left out silently.
+        """
+        records = []
+        for path in self._paths(experiment):
+            with contextlib.suppress(FileNotFoundError):
+                records.append(self._record(path))
+        return filter_records(records, **fields)
+
+    def missing(self, specs: Iterable[Spec], stale: bool = False) -> list[Spec]:
+        """The specs with no usable stored run, in order; with `stale`, runs of older code are missing too."""
+        return [spec for spec in specs if not self._usable(spec, stale)]
+
+    def experiments(self) -> list[str]:
+        """The names of all experiments with stored runs."""
+        return sorted({path.parent.name for path in self.root.glob("*/*.json")})
+
+    def check(self, experiment: str | None = None) -> dict[Path, str]:
+        """The damaged files (of one experiment or of all) and what is wrong with each."""
+        problems = {}
+        for name in [experiment] if experiment else self.experiments():
+            for path in self._paths(name):
+                try:
+                    self._record(path)
+                except FileNotFoundError:
+                    continue
+                except StoreError as error:
+                    problems[path] = str(error)
+        return problems
+
+    def _usable(self, spec: Spec, stale: bool) -> bool:
+        try:
+            record = self.load(spec)
+        except StoreError:
+            return False
+        return record is not None and not (stale and record.stale)
+
+    def _paths(self, experiment: str) -> list[Path]:
+        folder = self.root / experiment
+        return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+
+    def _path(self, spec: Spec) -> Path | None:
+        # By hash, not by full name: the readable part changes when a default does.
+        return next(iter(sorted((self.root / spec.experiment).glob(f"*-{spec_hash(spec)}.json"))), None)
+
+    def _record(self, path: Path) -> Record:
+        state = path.stat()
+        key = (state.st_mtime_ns, state.st_size, state.st_ino)
+        if path not in self._read or self._read[path][0] != key:
+            self._read[path] = (key, _load(path))
+        record = self._read[path][1]
+        # The scalars and the other dicts are copied: a caller's change must not reach the next caller.
+        return dataclasses.replace(record, spec=dict(record.spec), scalars=dict(record.scalars),
+                                   arrays=dict(record.arrays), provenance=dict(record.provenance))
+
+    def _remove_superseded(self, path: Path, arrays: dict | None, locked: bool) -> None:
+        """Delete array files of earlier runs of this spec (unlocked: only old ones)."""
+        for other in path.parent.glob(f"{path.stem}-*.npz"):
+            if arrays is None or other.name != arrays["file"]:
+                with contextlib.suppress(OSError):
+                    if locked or time.time() - other.stat().st_mtime > 3600:
+                        other.unlink()
+
+
+def filter_records(records: Iterable[Record], **fields) -> list[Record]:
+    """The records whose spec has these field values, in order; ValueError for a field none of them has."""
+    records = list(records)
+    known = sorted({name for record in records for name in record.spec})
+    for name in fields:
+        if records and name not in known:
+            raise ValueError(unknown_name("spec field", name, known))
+    wanted = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+    chosen = [record for record in records
+              if all(name in record.spec and record.spec[name] == value for name, value in wanted.items())]
+    return sorted(chosen, key=_order)
+
+
+def _order(record: Record) -> tuple:
+    # Numbers before texts before everything else, so that mixed fields never compare across types.
+    def rank(value):
+        if isinstance(value, (bool, int, float)):
+            return 0, float(value), ""
+        return (1 if isinstance(value, str) else 2), 0.0, str(value)
+    names = sorted(record.spec, key=lambda name: (name == "seed", name))
+    return tuple((name, rank(record.spec[name])) for name in names)
+
+
+def _load(path: Path) -> Record:
+    for attempt in range(3):
+        content = files.read_record(path)
+        try:
+            entry = content["arrays"]
+            packed = (path.parent / Path(entry["file"]).name).read_bytes() if entry else b""
+        except FileNotFoundError:
+            if attempt < 2:    # another process replaced the run just now: read its JSON again
+                continue
+            raise damaged(path, f"its array file {content['arrays']['file']} is missing") from None
+        except (KeyError, TypeError) as error:
+            raise damaged(path, f"it lacks an entry ({error})") from error
+        break
+    if entry and files.sha256(packed) != entry["sha256"]:
+        raise damaged(path, f"its array file {entry['file']} is cut off or damaged")
+    try:
+        experiment, spec = content["experiment"], content["spec"]
+        if not path.stem.endswith(hash_of(experiment, spec)) or path.parent.name != experiment:
+            raise damaged(path, "its name does not belong to its content, so it was moved or renamed")
+        arrays = files.unpack_arrays(packed, path.parent / entry["file"]) if entry else {}
+        stale = fingerprint(content["module"]) != content["provenance"]["fingerprint"]
+        scalars = files.decode_scalars(content["scalars"])
+        return Record(experiment, spec, scalars, arrays, content["provenance"], stale, path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, f"it lacks an entry ({error})") from error
+
+
+# ---- where the runs lie ----
+def checkout() -> Path | None:
+    """The repository's top folder when the package, or else the working directory, lies in one."""
+    here = Path(__file__).resolve().parents[3]
+    for folder in (here, *Path.cwd().resolve().joinpath("x").parents):
+        if (folder / "book" / "claims").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    return None
+
+
+def default_root() -> Path:
+    """$IMPLICIT_RANK_RESULTS, else the checkout's book/results, else a folder in the user's own data."""
+    if os.environ.get("IMPLICIT_RANK_RESULTS"):
+        return Path(os.environ["IMPLICIT_RANK_RESULTS"]).expanduser()
+    top = checkout()
+    return top / "book" / "results" if top else _user_data() / "implicit_rank" / "results"
+
+
+def _user_data() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")

@@ -1,0 +1,56 @@
+"""The specification of one run, its canonical form and its hash."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from typing import Any, ClassVar
+
+from implicit_rank.parameters import Parameters, option
+from implicit_rank.store.fingerprint import fingerprint
+
+PROFILES = ("smoke", "quick", "paper")    # ascending
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec(Parameters):
+    """One member: one seed of one setting of one experiment. Subclasses set `experiment` and add fields."""
+
+    experiment: ClassVar[str] = ""
+
+    profile: str = option("quick", "how much is run: smoke, quick or paper", choices=PROFILES)
+    seed: int = option(0, "random seed of this member", least=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        fingerprint(type(self).__module__)    # before the run: the code this process started with counts
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a plain value: sorted keys, no spaces, no NaN (ValueError)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def hash_of(experiment: str, fields: dict[str, Any]) -> str:
+    """The 12 hex digits that identify a run by its experiment's name and its spec fields (plain values)."""
+    return hashlib.sha256(canonical_json([experiment, fields]).encode()).hexdigest()[:12]
+
+
+def spec_hash(spec: Spec) -> str:
+    """The 12 hex digits that identify a run; equal specs of equal experiments have equal hashes."""
+    return hash_of(spec.experiment, spec.to_dict())
+
+
+def slug(spec: Spec) -> str:
+    """A readable file-name stem: profile, seed and the fields that differ from their defaults."""
+    words = [spec.profile, f"seed{spec.seed}"]
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
+        if field.name not in ("profile", "seed") and value != field.default:
+            shown = "-".join(map(_short, value)) if isinstance(value, tuple) else _short(value)
+            words.append(shown if isinstance(value, str) else f"{field.name}{shown}")
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", "-".join(words))[:80].strip("-.")
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
