@@ -28,8 +28,9 @@ from implicit_rank.store.spec import Spec, hash_of, slug, spec_hash
 class Record:
     """One run: spec and provenance as plain dicts, scalars, read-only arrays.
 
-    `stale` says that the code which computes this experiment has changed since; `path` is None for a run that
-    was not stored. Scalars are numbers, None (not applicable) or text; "never" is +inf.
+    `stale` says that the code which computes this experiment has changed since; `path` (JSON) and `packed`
+    (npz, if any) are None for a run that was not stored. Scalars are numbers, None (not applicable) or text;
+    "never" is +inf.
     """
 
     experiment: str
@@ -39,6 +40,7 @@ class Record:
     provenance: dict[str, Any]
     stale: bool = False
     path: Path | None = None
+    packed: Path | None = None
 
     @property
     def hash(self) -> str:
@@ -158,11 +160,10 @@ class Store:
         return next(iter(sorted((self.root / spec.experiment).glob(f"*-{spec_hash(spec)}.json"))), None)
 
     def _record(self, path: Path) -> Record:
-        state = path.stat()
-        key = (state.st_mtime_ns, state.st_size, state.st_ino)
-        if path not in self._read or self._read[path][0] != key:
-            self._read[path] = (key, _load(path))
-        record = self._read[path][1]
+        key, record = self._read.get(path, (None, None))
+        if record is None or key != _state(path, record):
+            record = _load(path)
+            self._read[path] = (_state(path, record), record)
         # The scalars and the other dicts are copied: a caller's change must not reach the next caller.
         return dataclasses.replace(record, spec=dict(record.spec), scalars=dict(record.scalars),
                                    arrays=dict(record.arrays), provenance=dict(record.provenance))
@@ -187,6 +188,13 @@ def filter_records(records: Iterable[Record], **fields) -> list[Record]:
     chosen = [record for record in records
               if all(name in record.spec and record.spec[name] == value for name, value in wanted.items())]
     return sorted(chosen, key=_order)
+
+
+def _state(path: Path, record: Record) -> list[tuple | None]:
+    """What changes when either file of a record does."""
+    paths = [path, *([record.packed] if record.packed else [])]
+    states = [other.stat() if other.exists() else None for other in paths]
+    return [state and (state.st_mtime_ns, state.st_size, state.st_ino) for state in states]
 
 
 def _order(record: Record) -> tuple:
@@ -218,10 +226,11 @@ def _load(path: Path) -> Record:
         experiment, spec = content["experiment"], content["spec"]
         if not path.stem.endswith(hash_of(experiment, spec)) or path.parent.name != experiment:
             raise damaged(path, "its name does not belong to its content, so it was moved or renamed")
-        arrays = files.unpack_arrays(packed, path.parent / entry["file"]) if entry else {}
+        arrays = files.unpack_arrays(packed, path) if entry else {}
         stale = fingerprint(content["module"]) != content["provenance"]["fingerprint"]
         scalars = files.decode_scalars(content["scalars"])
-        return Record(experiment, spec, scalars, arrays, content["provenance"], stale, path)
+        packed_path = path.parent / entry["file"] if entry else None
+        return Record(experiment, spec, scalars, arrays, content["provenance"], stale, path, packed_path)
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"it lacks an entry ({error})") from error
 

@@ -140,7 +140,7 @@ def unpack_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise damaged(path, f"it does not hold plain arrays ({error})") from error
+        raise damaged(path, f"its array file does not hold plain arrays ({error})") from error
     for array in arrays.values():
         array.flags.writeable = False    # records are shared
     return arrays
