@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 
-from implicit_rank.book import commands
+from implicit_rank.book import commands, runs
 from implicit_rank.book.layout import BookError
 
 
@@ -12,6 +12,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m implicit_rank", description=__doc__.split(":")[0] + ".")
     sub = top.add_subparsers(metavar="COMMAND", required=True)
     commands.add_to(sub)
+    runs.add_to(sub)
     return top
 
 

@@ -28,6 +28,12 @@ def add_to(commands) -> None:
         "--check", action="store_true", help="only say which are out of step (exit code 1 if any)"
     )
     pairs.set_defaults(command=pair_command)
+    notebooks = commands.add_parser(
+        "notebooks", help="write the executed notebooks, ready for Colab, into a folder"
+    )
+    notebooks.add_argument("folder")
+    notebooks.add_argument("--profile", default="quick", choices=PROFILES)
+    notebooks.set_defaults(command=notebooks_command)
     doctor = commands.add_parser("doctor", help="say in plain words what this machine can do")
     doctor.set_defaults(command=doctor_command)
 
@@ -90,6 +96,14 @@ def pair_command(args: argparse.Namespace) -> int:
         return 1 if stale else 0
     lines = pairing.pair(layout)
     say("\n".join(lines) if lines else "all pairs are in step")
+    return 0
+
+
+def notebooks_command(args: argparse.Namespace) -> int:
+    from implicit_rank.book import export
+
+    for line in export.export(find_layout(), args.profile, args.folder):
+        say(line)
     return 0
 
 
