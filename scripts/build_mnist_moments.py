@@ -18,7 +18,7 @@ TARGET = Path(__file__).resolve().parents[1] / "src" / "implicit_rank" / "assets
 
 
 def integer_moments(images: np.ndarray, chunk: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
-    """Return the exact X^T X and column sums of 8-bit images: float64 sums of integers are exact below 2^53."""
+    """Return the exact X^T X and column sums of 8-bit images: float64 sums are exact below 2^53."""
     X = images.reshape(len(images), -1)
     gram = np.zeros((X.shape[1], X.shape[1]))
     for start in range(0, len(X), chunk):

@@ -50,3 +50,65 @@ def effective_rank(singular_values: Tensor) -> Tensor:
     """
     share = singular_values / singular_values.sum(dim=-1, keepdim=True)
     return torch.special.entr(share).sum(dim=-1).exp()
+
+
+def squared_cosines(W2: Tensor, U: Tensor) -> Tensor:
+    """Return cos^2 of the angle between axis i and decoder column j, ``(..., k, k)``.
+
+    W2 is ``(..., D, k)``; U is ``(D, k)`` with unit columns. A zero column of W2 has no direction and
+    scores 0 against every axis.
+    """
+    if W2.shape[-2:] != U.shape[-2:]:
+        raise ValueError(f"W2 and U must share their shape (D, k): {tuple(W2.shape)} and {tuple(U.shape)}.")
+    W2, U = W2.detach().double(), U.double()
+    norms = torch.linalg.vector_norm(W2, dim=-2, keepdim=True)
+    # dividing first keeps columns of norm 1e-200 from underflowing to a false zero
+    return (U.mT @ (W2 / torch.where(norms > 0, norms, torch.ones_like(norms)))).square()
+
+
+def axis_distance(W2: Tensor, U: Tensor) -> Tensor:
+    """Return d_align ``(...)`` of decoders ``(..., D, k)`` from axes ``(D, k)`` (Bao 2020, Definition 7.1).
+
+    The maximum over columns ignores order, and two axes may choose the same column. float64; 0 is best.
+    """
+    return 1 - squared_cosines(W2, U).amax(dim=-1).mean(dim=-1)
+
+
+def ordered_axis_distance(W2: Tensor, U: Tensor) -> Tensor:
+    """Return d_align ``(...)`` with column i held against axis i; never below :func:`axis_distance`."""
+    return 1 - squared_cosines(W2, U).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+
+
+def subspace_distance(W2: Tensor, U: Tensor) -> Tensor:
+    """Return d_sub ``(...)`` between decoders ``(..., D, k)`` and axes ``(D, k)`` (Bao 2020, Definition 7.2).
+
+    Computed in float64 from the part outside span(U) of an orthonormal basis of the columns scaled to length
+    one, so that it neither turns negative nor loses columns that are merely short. Columns that are zero, or
+    dependent to 1e-12, span nothing: each adds 1/k.
+    """
+    if W2.shape[-2:] != U.shape[-2:]:
+        raise ValueError(f"W2 and U must share their shape (D, k): {tuple(W2.shape)} and {tuple(U.shape)}.")
+    W2, U = W2.detach().double(), U.double()
+    healthy = W2.isfinite().all(dim=(-2, -1))
+    W2 = torch.where(healthy[..., None, None], W2, torch.zeros_like(W2))
+    norms = torch.linalg.vector_norm(W2, dim=-2, keepdim=True)
+    Q, R = torch.linalg.qr(W2 / torch.where(norms > 0, norms, torch.ones_like(norms)))
+    spans = R.diagonal(dim1=-2, dim2=-1).abs() > 1e-12
+    outside = (Q - U @ (U.mT @ Q)).square().sum(dim=-2)
+    distance = torch.where(spans, outside, torch.ones_like(outside)).mean(dim=-1)
+    return torch.where(healthy, distance, torch.full_like(distance, torch.nan))
+
+
+def random_rotation_axis_distance(k: int) -> float:
+    """Return the expected d_align of a uniformly random rotation inside the right subspace: its null value.
+
+    An axis sees a random point of the unit sphere in R^k, whose largest squared coordinate is the largest
+    of k chi-squared variables (one degree of freedom) over their sum; length and direction are independent,
+    so its mean is the integral of 1 - erf(sqrt(x / 2))^k, over k. The ordered distance has the null value 1
+    - 1/k.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}.")
+    x = torch.linspace(0, 12, 200_001, dtype=torch.float64)    # the tail beyond 12 deviations is nil
+    integrand = 2 * x * (1 - torch.erf(x / 2**0.5) ** k)
+    return 1 - float(torch.trapezoid(integrand, x)) / k

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Images of a folder: ``pixels`` (n, size, size) or (n, size, size, 3) uint8, files read, (file, reason) skipped."""
+    """Images of a folder: ``pixels`` (n, size, size[, 3]) uint8, files read, (file, reason) skipped."""
 
     pixels: np.ndarray
     read: tuple[str, ...]

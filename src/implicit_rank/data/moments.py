@@ -14,9 +14,10 @@ from torch import Tensor
 class SecondMoments:
     """The second moment matrix of a data set and its eigenvectors, all in float64.
 
-    ``C`` (D, D); ``mean`` (D,) that was subtracted; ``n`` samples; ``eigenvalues`` (D,) descending; ``U`` (D, D)
-    with eigenvectors as columns; ``provenance`` says in a sentence where the numbers come from; ``image_shape``
-    is the shape of one sample seen as an image, or None; ``scale`` the factor already applied to the samples.
+    ``C`` (D, D); ``mean`` (D,) that was subtracted; ``n`` samples; ``eigenvalues`` (D,) descending; ``U``
+    (D, D) with eigenvectors as columns; ``provenance`` says in a sentence where the numbers come from;
+    ``image_shape`` is the shape of one sample seen as an image, or None; ``scale`` the factor already
+    applied to the samples.
     """
 
     name: str
@@ -127,10 +128,10 @@ def packed_mnist() -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def mnist_moments() -> SecondMoments:
-    """Return the exact moments of MNIST's training images, pixels in [0, 1], mean subtracted (Bao 2020, 7)."""
+    """Return the exact moments of MNIST's training set, pixels in [0, 1], centred (Bao 2020, 7)."""
     gram, sums, n = packed_mnist()
     exact = n * gram - np.outer(sums, sums)    # n^2 times the covariance of pixels 0..255, below 2^53
     C = torch.from_numpy(exact.astype(np.float64)) / (n * 255.0) ** 2
     mean = torch.from_numpy(sums / (n * 255.0))
-    sentence = "All 60,000 MNIST training images, pixels 0 to 1, mean image subtracted: exact integer moments."
+    sentence = "All 60,000 MNIST training images, pixels 0 to 1, mean image subtracted: exact moments."
     return decompose("mnist", C, mean, n, sentence, image_shape=(28, 28))

@@ -44,8 +44,8 @@ def second_moments(name: str, *, width: int = 1000, seed: int = 0, size: int = 2
 def samples(name: str, *, width: int = 1000, seed: int = 0, size: int = 28) -> Tensor:
     """Return the samples (n, D) whose second moments :func:`second_moments` gives, mean subtracted, float64.
 
-    Raises FileNotFoundError for "mnist" where its images are not there, and ValueError for "synthetic-paper", which
-    is defined by its spectrum alone and has no samples.
+    Raises FileNotFoundError for "mnist" where its images are not there, and ValueError for
+    "synthetic-paper", which is defined by its spectrum alone and has no samples.
     """
     if name == "mnist":
         X = torch.from_numpy(mnist_images("train").copy()).double().flatten(1) / 255

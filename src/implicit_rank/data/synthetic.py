@@ -1,9 +1,10 @@
 """The synthetic data of Bao 2020, Figure 4, in its two readings: the paper's words and the official code.
 
 The words are "the data singular values are 1, ..., m" with m = 1000. ``synthetic_paper`` takes them at the
-letter: the data matrix X itself has singular values 1, ..., m. The covariance X^T X / n then has eigenvalues
-i^2 / n, and since the paper gives no n, the official code's n = 5000 is used. The official code does something
-else: Gaussian samples whose population covariance has eigenvalues from 100 down to 1 in equal steps.
+letter: the data matrix X itself has singular values 1, ..., m. The covariance X^T X / n then has
+eigenvalues i^2 / n, and since the paper gives no n, the official code's n = 5000 is used. The official code
+does something else: Gaussian samples whose population covariance has eigenvalues from 100 down to 1 in
+equal steps.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def synthetic_official(width: int = 1000, n: int = 5000, seed: int = 0) -> Secon
     """Return the sample moments of the official code's data: n Gaussian samples, eigenvalues 100 to 1."""
     X = synthetic_samples(width, n, seed)
     sentence = (
-        f"{n} Gaussian samples whose population covariance has {width} eigenvalues from 100 to 1 in equal steps, "
+        f"{n} Gaussian samples, population covariance with {width} eigenvalues from 100 to 1 in equal steps, "
         f"Haar eigenvectors (seed {seed}), not centred; axes from the samples."
     )
     return moments_of("synthetic-official", X, sentence, centred=False)
