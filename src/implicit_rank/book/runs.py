@@ -6,7 +6,9 @@ import inspect
 import pkgutil
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from implicit_rank.book.layout import PROFILES, BookError
 
@@ -86,7 +88,7 @@ def describe(seconds: float | None) -> str:
 
 
 def estimate(store, specs: list) -> float | None:
-    """Seconds for `specs`, from what stored members of the same experiment and profile took; None if none did."""
+    """Seconds for `specs`, from what stored members of the same profile took; None if there are none."""
     if not specs:
         return 0.0
     known = [
@@ -98,9 +100,16 @@ def estimate(store, specs: list) -> float | None:
     return statistics.mean(known) * len(specs) if known else None
 
 
+def check_writable(folder: Path) -> None:
+    """Find out before the first run, not after it, that results cannot be stored (OSError)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def run_command(args: argparse.Namespace) -> int:
     from implicit_rank.parameters import resolve_device
-    from implicit_rank.store import Store, provenance
+    from implicit_rank.store import Store, StoreError, provenance
 
     if args.experiment is None:
         for name in experiments():
@@ -116,7 +125,7 @@ def run_command(args: argparse.Namespace) -> int:
     todo = specs if args.force else store.missing(specs, stale=args.stale)
     outdated = 0 if args.force or args.stale else len(store.missing(specs, stale=True)) - len(todo)
     print(
-        f"{args.experiment}, profile {args.profile}: {len(specs)} members, {len(specs) - len(todo)} stored already."
+        f"{args.experiment}, profile {args.profile}: {len(specs)} members, {len(specs) - len(todo)} of them stored."
     )
     if outdated:
         print(f"{outdated} of the stored ones are of older code; --stale runs them again.")
@@ -129,6 +138,7 @@ def run_command(args: argparse.Namespace) -> int:
         for spec in todo:
             print(f"  {spec}")
         return 0
+    check_writable(store.root)
     begun, saved = time.monotonic(), []
 
     def keep(result) -> None:
@@ -139,16 +149,16 @@ def run_command(args: argparse.Namespace) -> int:
     try:
         module.run(todo, device=device, progress=Progress(begun), on_done=keep)
     except KeyboardInterrupt:
-        print(
-            f"\nInterrupted: {len(saved)} of {len(todo)} members are stored; the same command goes on from there."
-        )
+        print(f"\nInterrupted: {len(saved)} of {len(todo)} are stored; the same command goes on from there.")
         return 130
+    except StoreError as error:
+        raise BookError(f"{error} ({len(saved)} of {len(todo)} members were stored before.)") from error
     print(f"\nStored {len(saved)} members in {time.monotonic() - begun:.0f} s.")
     return 0
 
 
 class Progress:
-    """Called with (share, text): rewrites one line on a terminal, else prints a line at most every 30 seconds."""
+    """Called with (share, text): one line rewritten on a terminal, else a line every 30 seconds."""
 
     def __init__(self, begun: float):
         self.begun, self.shown = begun, 0.0
