@@ -109,6 +109,6 @@ def random_rotation_axis_distance(k: int) -> float:
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}.")
-    x = torch.linspace(0, 12, 200_001, dtype=torch.float64)    # the tail beyond 12 deviations is nil
+    x = torch.linspace(0, 12, 200_001, dtype=torch.float64)  # the tail beyond 12 deviations is nil
     integrand = 2 * x * (1 - torch.erf(x / 2**0.5) ** k)
     return 1 - float(torch.trapezoid(integrand, x)) / k

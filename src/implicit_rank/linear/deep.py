@@ -58,7 +58,7 @@ def compress(member: DeepMember) -> tuple[DeepMember, Frame]:
     singular value of the codes or of W_e changes, nor does the loss.
     """
     _, S, Vh = torch.linalg.svd(member.data, full_matrices=False)
-    keep = S > S[0] * 1e-13
+    keep = S[0] * 1e-13 < S
     S, V = S[keep], Vh[keep].T
     outside = member.decoder - V @ (V.T @ member.decoder)
     Q, R = torch.linalg.qr(outside)
@@ -107,13 +107,14 @@ class DeepEnsemble:
     def _forward(self, parameters: Parameters) -> tuple[list[Tensor], Tensor]:
         """Return the codes before each layer, for the members that have it, and the final codes (m, d, n)."""
         codes = torch.bmm(parameters["encoder"], self.inputs)
-        before, final = [], codes
+        before, done = [], []
         for layer in self._layers(parameters):
             count = len(layer)
-            before.append(codes[:count])
-            codes = torch.bmm(layer, codes[:count]).mul_(self.alpha[:count])
-            final = codes if count == len(final) else torch.cat([codes, final[count:]])
-        return before, final
+            done.append(codes[count:])  # members whose chain ends here
+            codes = codes[:count]
+            before.append(codes)
+            codes = torch.bmm(layer, codes).mul_(self.alpha[:count])
+        return before, torch.cat([codes, *reversed(done)])
 
     def gradients(self, parameters: Parameters) -> tuple[Tensor, Parameters]:
         """Return the losses (m,) and the gradient of every parameter."""
@@ -122,21 +123,26 @@ class DeepEnsemble:
         loss = residual.square().sum(dim=(1, 2)) / self.entries
         residual *= 2 / self.entries
         result = {"decoder": torch.bmm(residual, codes.mT)}
-        delta = torch.bmm(parameters["decoder"].mT, residual)
+        outer = torch.bmm(parameters["decoder"].mT, residual)
+        delta = outer[:0]
         layers = self._layers(parameters)
         for i in reversed(range(len(layers))):
             count = len(layers[i])
-            scaled = delta[:count] * self.alpha[:count]
-            result[f"layer_{i + 1:02d}"] = torch.bmm(scaled, before[i].mT)
-            lower = torch.bmm(layers[i].mT, scaled)
-            delta = lower if count == len(delta) else torch.cat([lower, delta[count:]])
+            if count > len(delta):  # members whose chain ends here join in
+                delta = torch.cat([delta, outer[len(delta) : count]])
+            delta = delta * self.alpha[:count]
+            result[f"layer_{i + 1:02d}"] = torch.bmm(delta, before[i].mT)
+            delta = torch.bmm(layers[i].mT, delta)
+        delta = torch.cat([delta, outer[len(delta) :]])
         result["encoder"] = torch.bmm(delta, self.inputs.mT)
         return loss, result
 
     def effective(self, parameters: Parameters) -> Tensor:
         """Return W_e of every member (m, d, d); the identity for a vanilla member."""
         width = parameters["encoder"].shape[1]
-        product = torch.eye(width, dtype=self.inputs.dtype, device=self.inputs.device).expand(len(self.depths), width, width)
+        product = torch.eye(width, dtype=self.inputs.dtype, device=self.inputs.device).expand(
+            len(self.depths), width, width
+        )
         for layer in self._layers(parameters):
             count = len(layer)
             product = torch.cat([torch.bmm(layer * self.alpha[:count], product[:count]), product[count:]])
@@ -166,8 +172,8 @@ def train_deep(
     compressed: bool = True,
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
-) -> tuple[Descent, list[tuple[Tensor, Tensor]]]:
-    """Train all members together and return the :class:`Descent`, in the order given, and each (encoder, decoder).
+) -> tuple[Descent, list[tuple[Tensor, Tensor, Tensor]]]:
+    """Train all members together; return the :class:`Descent` and every (encoder, W_e, decoder), in order.
 
     Raises ValueError when Adam is asked to run compressed: its step depends on the basis.
     """
@@ -194,10 +200,12 @@ def train_deep(
     back = [ensemble.order.index(j) for j in range(len(members))]
     descent.series = {name: value[back] for name, value in descent.series.items()}
     descent.stopped = [descent.stopped[j] for j in back]
-    ends = []
+    effective, ends = ensemble.effective(descent.parameters).cpu(), []
     for j, frame in zip(back, frames, strict=True):
         encoder, decoder = (descent.parameters[name][j].cpu() for name in ("encoder", "decoder"))
-        ends.append(frame.restore(encoder, decoder) if frame else (encoder, decoder))
+        if frame is not None:
+            encoder, decoder = frame.restore(encoder, decoder)
+        ends.append((encoder, effective[j], decoder))
     return descent, ends
 
 

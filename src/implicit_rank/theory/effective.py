@@ -7,6 +7,7 @@ Everything is float64 in, float64 out. A chain is a list ``[W_1, ..., W_N]`` of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ def imbalance(layers: Sequence[Tensor]) -> list[Tensor]:
     Book: eq-balance
     """
     layers = [_square(layer, "every layer") for layer in layers]
-    return [up.T @ up - low @ low.T for low, up in zip(layers[:-1], layers[1:], strict=True)]
+    return [up.T @ up - low @ low.T for low, up in pairwise(layers)]
 
 
 def imbalance_step(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> list[Tensor]:
@@ -136,7 +137,7 @@ def batch_gradient(output_gradients: Tensor, codes: Tensor) -> Tensor:
 
 
 def balanced_chain(W_e: Tensor, depth: int, generator: torch.Generator | None = None) -> list[Tensor]:
-    """Return a balanced chain whose product is ``W_e``: the singular values spread as N-th roots, random frames between.
+    """Return a balanced chain with product ``W_e``: N-th roots of its singular values, random frames between.
 
     With W_e = U S V^T the layers are ``W_i = Q_i S^{1/N} Q_{i-1}^T``, Q_0 = V, Q_N = U and the rest Haar-random.
 
@@ -149,7 +150,7 @@ def balanced_chain(W_e: Tensor, depth: int, generator: torch.Generator | None = 
         frames.append(torch.nn.init.orthogonal_(frame, generator=generator))
     frames.append(U)
     root = torch.diag(sigma ** (1 / depth))
-    return [up @ root @ low.T for low, up in zip(frames[:-1], frames[1:], strict=True)]
+    return [up @ root @ low.T for low, up in pairwise(frames)]
 
 
 def _depth(depth: int) -> int:

@@ -32,6 +32,7 @@ def final_singular_value(gain: float, start: float, depth: int, alpha: float = 1
 
     Book: eq-final-size
     """
+
     def excess(x: float) -> float:
         return x * (gain + depth / alpha**2 * (x ** (2 / depth) - start ** (2 / depth))) - 1
 
