@@ -133,16 +133,20 @@ class Store:
 
     def check(self, experiment: str | None = None) -> dict[Path, str]:
         """The damaged files (of one experiment or of all) and what is wrong with each."""
-        problems = {}
-        for name in [experiment] if experiment else self.experiments():
-            for path in self._paths(name):
-                try:
-                    self._record(path)
-                except FileNotFoundError:
-                    continue
-                except StoreError as error:
-                    problems[path] = str(error)
-        return problems
+        names = [experiment] if experiment else self.experiments()
+        return {path: sentence for name in names for path, sentence in self.scan(name)[1].items()}
+
+    def scan(self, experiment: str) -> tuple[list[Record], dict[Path, str]]:
+        """All readable runs of an experiment, and the damaged files with what is wrong with each."""
+        records, problems = [], {}
+        for path in self._paths(experiment):
+            try:
+                records.append(self._record(path))
+            except FileNotFoundError:    # deleted between listing and reading
+                continue
+            except StoreError as error:
+                problems[path] = str(error)
+        return sorted(records, key=_order), problems
 
     def _usable(self, spec: Spec, stale: bool) -> bool:
         try:

@@ -99,6 +99,13 @@ def clear_sentences(folder: Path):
                          "nothing stored before was changed.") from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically; StoreError, one sentence, when the disk does not let us."""
+    with clear_sentences(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+
+
 # ---- content ----
 def encode_scalars(scalars: dict) -> dict:
     """Plain JSON values, non-finite numbers as the words "inf", "-inf", "nan" (ValueError if not plain)."""

@@ -1,0 +1,26 @@
+"""The claims ledger: TOML in, estimates with intervals, verdicts out; nobody types a verdict.
+
+`grammar` reads ``book/claims/*.toml``, `judging` picks the stored runs and measures them, `verdicts` holds the
+statistics, `report` and `page` show the result as text and as HTML.
+"""
+
+from implicit_rank.claims.grammar import Claim, ClaimError, load_claims, read_claims
+from implicit_rank.claims.judging import Case, Experiment, Judgement, judge, known_experiments
+from implicit_rank.claims.page import badges, counts, errata, meanings, rows_for, scoreboard
+from implicit_rank.claims.report import (
+    add_arguments,
+    command,
+    differing,
+    ledger,
+    read_verdicts,
+    text_table,
+    verdict_table,
+    write_verdicts,
+)
+from implicit_rank.claims.verdicts import MEANING, VERDICTS
+
+__all__ = [
+    "MEANING", "VERDICTS", "Case", "Claim", "ClaimError", "Experiment", "Judgement", "add_arguments", "badges",
+    "command", "counts", "differing", "errata", "judge", "known_experiments", "ledger", "load_claims", "meanings",
+    "read_claims", "read_verdicts", "rows_for", "scoreboard", "text_table", "verdict_table", "write_verdicts",
+]

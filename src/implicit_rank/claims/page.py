@@ -1,0 +1,161 @@
+"""The ledger as HTML for chapters, the scoreboard and the errata page.
+
+Every function returns an object that a notebook shows as HTML and a terminal as text. The HTML loads nothing,
+carries no ids except one per claim on the scoreboard, says every verdict in a symbol and a word, and turns rows
+into cards where there is little room.
+"""
+
+import functools
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from implicit_rank.claims import wording
+from implicit_rank.claims.judging import Judgement
+from implicit_rank.claims.report import ledger, text_table
+from implicit_rank.claims.verdicts import MEANING, VERDICTS
+from implicit_rank.store import checkout
+
+_ASSETS = Path(__file__).resolve().parent.parent / "assets"
+_COLUMNS = ("Claim", "Where", "Paper", "Ours", "Verdict", "Why")
+
+
+class Shown:
+    """HTML with a plain-text alternative."""
+
+    def __init__(self, html: str, text: str):
+        self._html, self._text = html, text
+
+    def _repr_html_(self) -> str:
+        return f'<div class="ledger"><style>{_asset("ledger.css")}</style>{self._html}</div>'
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def rows_for(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown:
+    """The table of a chapter's claims ("02" or the whole file stem), for its verdict section."""
+    judgements = ledger(chapter=chapter) if judgements is None else judgements
+    return Shown(_table(judgements), text_table(judgements))
+
+
+def badges(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown:
+    """A chapter's claims in short, for its head: the counts, and each claim with its verdict to unfold."""
+    judgements = ledger(chapter=chapter) if judgements is None else judgements
+    tally = " ".join(f"{_badge(verdict, f'{n} {verdict}')}" for verdict, n in wording.count(judgements).items() if n)
+    items = "".join(f"<li>{_badge(j.verdict)} {escape(j.claim.says)} <small>({escape(j.claim.paper)}, "
+                    f"{escape(j.claim.where)})</small></li>" for j in judgements)
+    total = f"{len(judgements)} claim{'s' * (len(judgements) != 1)} tested here:"
+    html = f'<details><summary>{total} {tally}</summary><ul class="ledger-list">{items}</ul></details>'
+    return Shown(html, wording.summary(judgements))
+
+
+def counts(judgements: Sequence[Judgement] | None = None) -> Shown:
+    """How many claims have which verdict, per paper and in all."""
+    judgements = ledger() if judgements is None else judgements
+    papers = list(dict.fromkeys(j.claim.paper for j in judgements))
+    rows = [(paper, [j for j in judgements if j.claim.paper == paper]) for paper in papers]
+    rows += [("All", judgements)] if len(papers) > 1 else []
+    body = "".join(f'<tr><th scope="row">{escape(name)}</th>' + "".join(
+        f'<td data-label="{verdict}">{n}</td>' for verdict, n in wording.count(part).items()) + "</tr>"
+        for name, part in rows)
+    head = "".join(f'<th scope="col">{_badge(verdict)}</th>' for verdict in VERDICTS)
+    text = "\n".join(f"{name}: {wording.summary(part)}" for name, part in rows)
+    return Shown(f'<div style="overflow-x:auto"><table class="ledger-counts"><thead><tr><th scope="col">Paper</th>'
+                 f"{head}</tr></thead><tbody>{body}</tbody></table></div>", text)
+
+
+def scoreboard(judgements: Sequence[Judgement] | None = None) -> Shown:
+    """All claims in one table that can be sorted and filtered, with the keyboard too."""
+    judgements = ledger() if judgements is None else judgements
+    papers = list(dict.fromkeys(j.claim.paper for j in judgements))
+    fields = ('<label>Text <input type="search" autocomplete="off"></label>'
+              f'<label>Verdict <select class="by-verdict">{_options("all verdicts", VERDICTS)}</select></label>'
+              f'<label>Paper <select class="by-paper">{_options("all papers", papers)}</select></label>')
+    html = (f'<div class="ledger-board"><div class="ledger-filters" hidden>{fields}</div>'
+            f'<p class="dim" role="status">{len(judgements)} claims</p>{_table(judgements, True)}</div>'
+            f"<script>{_asset('ledger.js')}</script>")
+    return Shown(html, text_table(judgements))
+
+
+def errata(judgements: Sequence[Judgement] | None = None) -> Shown:
+    """Claims that fail as printed, each beside the corrected claims that replace it."""
+    judgements = ledger() if judgements is None else judgements
+    pairs = [(j, [other for other in judgements if other.claim.corrects == j.claim.id])
+             for j in judgements if j.claim.erratum]
+    if not pairs:
+        return Shown("<p>No errata so far.</p>", "No errata so far.")
+    html = "".join(f'<div class="ledger-pair"><div>{_side("As printed", printed)}</div><div>'
+                   + "".join(_side("Corrected", twin) for twin in twins) + "</div></div>" for printed, twins in pairs)
+    text = "\n\n".join(text_table([printed, *twins]) for printed, twins in pairs)
+    return Shown(html, text)
+
+
+def meanings() -> Shown:
+    """What each verdict means, one line per word."""
+    items = "".join(f"<li>{_badge(verdict)} {escape(meaning)}</li>" for verdict, meaning in MEANING.items())
+    text = "\n".join(f"{verdict}: {meaning}" for verdict, meaning in MEANING.items())
+    return Shown(f'<ul class="ledger-list">{items}</ul>', text)
+
+
+def _table(judgements: Sequence[Judgement], whole: bool = False) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
+    body = "".join(_row(number, judgement, whole) for number, judgement in enumerate(judgements))
+    return f'<table class="ledger-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _row(number: int, judgement: Judgement, whole: bool) -> str:
+    claim = judgement.claim
+    found = "".join(f"<div>{escape(line)}</div>" for line in wording.ours(judgement))
+    profile = f"<div><small>{judgement.profile} profile</small></div>" if found and judgement.profile else ""
+    tags = "<div><small>erratum: fails as printed</small></div>" if claim.erratum else (
+        "<div><small>corrected form</small></div>" if claim.corrects else "")
+    place = f"{escape(claim.paper)}, {escape(claim.where)}" if whole else escape(claim.where)
+    link = f"<div>{_chapter_link(claim.chapter)}</div>" if whole else ""
+    reason = escape(wording.why(judgement))
+    cells = {
+        "Claim": (f"<div>{escape(claim.says)}</div>{tags}", f"{number:04d}"),
+        "Where": (f"<div>{place}</div>{link}", None),
+        "Paper": (f"<div>{escape(wording.paper_value(judgement))}</div>"
+                  f"<div><small>accepted: {escape(wording.accepted(judgement))}</small></div>", None),
+        "Ours": (f"{found}{profile}" or "<div>–</div>", None),
+        "Verdict": (f"<div>{_badge(judgement.verdict)}</div>", str(VERDICTS.index(judgement.verdict))),
+        "Why": (f"<div>{reason}</div>" if reason else "", None),
+    }
+    rendered = "".join(
+        f'<td data-label="{name}"' + (f' data-sort="{key}"' if key is not None else "")
+        + ("" if content else ' data-empty="yes"') + f">{content}</td>" for name, (content, key) in cells.items())
+    anchor = f' id="claim-{claim.id}"' if whole else ""
+    return (f'<tr{anchor} data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}">{rendered}</tr>')
+
+
+def _side(title: str, judgement: Judgement) -> str:
+    found = "; ".join(wording.ours(judgement))
+    measured = f"<p><small>accepted {escape(wording.accepted(judgement))}; ours {escape(found)}</small></p>"
+    reason = escape(wording.why(judgement))
+    return (f"<p><strong>{title}</strong> {_badge(judgement.verdict)}</p><p>{escape(judgement.claim.says)} <small>"
+            f"({escape(judgement.claim.paper)}, {escape(judgement.claim.where)}; "
+            f"{_chapter_link(judgement.claim.chapter)})</small></p>{measured if found else ''}"
+            + (f"<p><small>{reason}</small></p>" if reason else ""))
+
+
+def _badge(verdict: str, text: str | None = None) -> str:
+    kind = verdict.replace(" ", "-")
+    return f'<span class="verdict verdict-{kind}">{wording.SYMBOLS[verdict]} {escape(text or verdict)}</span>'
+
+
+def _chapter_link(chapter: str) -> str:
+    top, name = checkout(), chapter.partition("_")[0]
+    shown = f"chapter {int(name)}" if name.isdigit() else chapter.replace("_", " ")
+    exists = top is not None and (top / "book" / f"{chapter}.md").is_file()    # a link must lead somewhere
+    return f'<a href="{escape(chapter)}.html">{escape(shown)}</a>' if exists else escape(shown)
+
+
+def _options(everything: str, values: Sequence[str]) -> str:
+    return f'<option value="">{everything}</option>' + "".join(
+        f'<option value="{escape(value)}">{escape(value)}</option>' for value in values)
+
+
+@functools.cache
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
