@@ -126,7 +126,7 @@ def vanilla(base: DeepLinear, seeds: Iterable[int]) -> list[DeepLinear]:
 def grid(
     base: DeepLinear, start: str, depths: Iterable[int], alphas: Iterable[float], seeds: Iterable[int]
 ) -> list[DeepLinear]:
-    """Return members over depths, alphas and seeds; only orthogonal starts are scaled, with lr / N (Sun 2021, App. B)."""
+    """Return members over depths, alphas and seeds; only orthogonal starts are scaled, with lr / N (App. B)."""
     seeds = tuple(seeds)
     if start != "orthogonal":
         base = replace(base, scale=1.0, divide_lr=False)

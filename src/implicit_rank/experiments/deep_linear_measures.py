@@ -48,7 +48,7 @@ def half_time(run) -> float:
 
 
 def settling_time(run) -> float:
-    """Return the recorded step from which the code rank is the true rank for good; infinity if it does not end there."""
+    """Return the recorded step from which the code rank stays the true rank; infinity if it does not end there."""
     off = np.flatnonzero(rank_series(run, "codes") != run.spec["true_rank"])
     steps = run.arrays["steps"]
     if len(off) == 0:

@@ -151,7 +151,7 @@ class DeepEnsemble:
     def observe(self, step: int, parameters: Parameters, loss: Tensor) -> dict[str, Tensor]:
         """Return the singular values of W_e (m, d) and of the codes (m, min(d, n)), and the fitted share of data modes.
 
-        Mode k's share (m, min(n, D)) is ``u_k^T W_dec W_e W_enc v_k`` in the data's singular basis: 0 unlearned, 1 fitted.
+        Mode k's share (m, min(n, D)) is ``v_k^T W_dec W_e W_enc v_k`` in the data's singular basis: from 0 to 1.
         """
         _, codes = self._forward(parameters)
         output = torch.bmm(parameters["decoder"], codes)
