@@ -122,6 +122,7 @@ def train_regularised(
             "d_align_ordered": ordered_axis_distance(decoder, axes),
             "d_sub": subspace_distance(decoder, axes),
             "transpose": (now["encoder"] - decoder.mT).double().square().sum((1, 2)) / k,
+            "error": models.reconstruction(now, operator)[0],
         }
 
     rates = torch.as_tensor(lr, dtype=torch.float64).expand(m).to(device=device, dtype=dtype)
