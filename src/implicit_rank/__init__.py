@@ -5,7 +5,7 @@ import os
 __version__ = "0.1.0"
 __all__ = ["LinearChain"]
 
-# Threads that wait by spinning slow small matrices down a hundredfold when another process wants the same cores.
+# Threads that wait by spinning make small matrices a hundred times slower when others want the same cores.
 # Read once, when PyTorch starts; whoever sets it keeps their own.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -118,12 +118,8 @@ def check_page(root: Path, path: Path, pages: dict[Path, Page]) -> list[str]:
     """All problems of one page, each a sentence."""
     page, name = pages[path], path.relative_to(root).as_posix()
     problems = [f"{name}: loads {url} from outside" for url in page.loads if outside(url)]
-    problems += [
-        f"{name}: its style loads {u} from outside" for css in page.css for u in CSS_LOAD.findall(css)
-    ]
-    problems += [
-        f"{name}: a script loads {u} from outside" for s in page.scripts for u in SCRIPT_LOAD.findall(s)
-    ]
+    problems += [f"{name}: its style loads {u} from outside" for css in page.css for u in CSS_LOAD.findall(css)]
+    problems += [f"{name}: a script loads {u} from outside" for s in page.scripts for u in SCRIPT_LOAD.findall(s)]
     for url in page.links + page.loads:
         parts = urlsplit(url)
         if outside(url) or parts.scheme in ("data", "mailto", "javascript", "blob"):
@@ -133,9 +129,7 @@ def check_page(root: Path, path: Path, pages: dict[Path, Page]) -> list[str]:
             target /= "index.html"
         if not target.exists():
             problems.append(f"{name}: {url} does not exist")
-        elif (
-            parts.fragment and target in pages and unquote(parts.fragment) not in {*pages[target].ids, "top"}
-        ):
+        elif parts.fragment and target in pages and unquote(parts.fragment) not in {*pages[target].ids, "top"}:
             problems.append(f"{name}: {url} points at no anchor")
     for source, alt in page.pictures:
         shown = source if len(source) < 60 else source[:57] + "..."

@@ -9,28 +9,18 @@ from implicit_rank.book.layout import PROFILES, BookError, chapters, find_layout
 def add_to(commands) -> None:
     """Register the sub-commands on an argparse sub-parser collection."""
     book = commands.add_parser("book", help="pair, execute, build and check the book")
-    book.add_argument(
-        "--profile", default="quick", choices=PROFILES, help="how large the runs are (default: quick)"
-    )
-    book.add_argument(
-        "--only", nargs="+", metavar="CHAPTER", help='chapters to execute, such as "02"; makes a preview'
-    )
-    book.add_argument(
-        "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter"
-    )
+    book.add_argument("--profile", default="quick", choices=PROFILES, help="how large the runs are (default: quick)")
+    book.add_argument("--only", nargs="+", metavar="CHAPTER", help='chapters to execute, such as "02"; makes a preview')
+    book.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
     book.add_argument("--force", action="store_true", help="execute even what is up to date")
     which = book.add_mutually_exclusive_group()
     which.add_argument("--execute-only", action="store_true", help="do not build the site")
     which.add_argument("--html-only", action="store_true", help="build from the outputs there are")
     book.set_defaults(command=book_command)
     pairs = commands.add_parser("pair", help="write every chapter's .ipynb from its .md")
-    pairs.add_argument(
-        "--check", action="store_true", help="only say which are out of step (exit code 1 if any)"
-    )
+    pairs.add_argument("--check", action="store_true", help="only say which are out of step (exit code 1 if any)")
     pairs.set_defaults(command=pair_command)
-    notebooks = commands.add_parser(
-        "notebooks", help="write the executed notebooks, ready for Colab, into a folder"
-    )
+    notebooks = commands.add_parser("notebooks", help="write the executed notebooks, ready for Colab, into a folder")
     notebooks.add_argument("folder")
     notebooks.add_argument("--profile", default="quick", choices=PROFILES)
     notebooks.set_defaults(command=notebooks_command)
@@ -78,9 +68,7 @@ def book_command(args: argparse.Namespace) -> int:
             return 1
     if not args.execute_only:
         first = site.build(layout, folder, preview, say)
-        say(
-            f"Open {layout.short(first)}" + (" (a preview: only chapters executed so far)" if preview else "")
-        )
+        say(f"Open {layout.short(first)}" + (" (a preview: only chapters executed so far)" if preview else ""))
     say(f"All done in {time.monotonic() - begun:.1f} s.")
     return 0
 

@@ -28,9 +28,7 @@ DATA = {  # name shown -> places below a data root that torchvision fills, or th
     "CelebA": ("celeba/img_align_celeba",),
 }
 FID_WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"
-REFERENCE_GFLOPS = (
-    25.0  # a matrix product in double precision on two cores of the machine the budgets were set on
-)
+REFERENCE_GFLOPS = 25.0  # a matrix product in double precision on two cores of the machine the budgets were set on
 
 
 def report(layout: Layout) -> list[str]:
@@ -56,9 +54,7 @@ def machine(folder: Path) -> list[str]:
         import torch
     except ImportError as error:
         return [*lines, f"  torch cannot be imported: {error}"]
-    lines.append(
-        f"  torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} CPU cores"
-    )
+    lines.append(f"  torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} CPU cores")
     lines += [f"  {line}" for line in cuda_lines(torch)]
     memory = memory_gib()
     lines.append(f"  {memory:.1f} GiB of memory" if memory else "  memory: unknown")
@@ -82,9 +78,7 @@ def cuda_lines(torch) -> list[str]:
         except RuntimeError as error:
             lines.append(f"cuda:{index} ({name}) is there but does not compute: {str(error).splitlines()[0]}")
             continue
-        lines.append(
-            f"cuda:{index}: {name}, {size:.0f} GiB, " + ("works" if works else "gives wrong numbers")
-        )
+        lines.append(f"cuda:{index}: {name}, {size:.0f} GiB, " + ("works" if works else "gives wrong numbers"))
     return lines
 
 
@@ -107,8 +101,7 @@ def found_data(root: Path) -> dict[str, bool]:
 def weights_file() -> Path | None:
     """The Inception weights of the Fréchet distance, where torch.hub keeps them."""
     hub = Path(
-        os.environ.get("TORCH_HOME")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch"
+        os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch"
     )
     path = hub / "hub" / "checkpoints" / FID_WEIGHTS
     return path if path.exists() else None
@@ -119,14 +112,9 @@ def data_lines() -> list[str]:
 
     root = data_root()
     said = (
-        "$IMPLICIT_RANK_DATA"
-        if os.environ.get("IMPLICIT_RANK_DATA")
-        else "the default; $IMPLICIT_RANK_DATA changes it"
+        "$IMPLICIT_RANK_DATA" if os.environ.get("IMPLICIT_RANK_DATA") else "the default; $IMPLICIT_RANK_DATA changes it"
     )
-    lines = [
-        f"  folder of downloaded data: {root} ({said})"
-        + ("" if root.is_dir() else ", which does not exist yet")
-    ]
+    lines = [f"  folder of downloaded data: {root} ({said})" + ("" if root.is_dir() else ", which does not exist yet")]
     lines += [f"  {name}: {'found' if there else 'not found'}" for name, there in found_data(root).items()]
     lines.append("  always there: exact second moments of MNIST, scikit-learn's digits, generated shapes")
     weights = weights_file()
@@ -145,9 +133,7 @@ def tool_lines() -> list[str]:
         if name == "jupyter-book" and int(found.split(".")[0]) >= 2:
             lines.append(f"  jupyter-book {found} cannot build this book: pip install 'jupyter-book<2'")
     if missing:
-        lines.append(
-            f"  missing: {', '.join(missing)}; `make book` or pip install 'implicit-rank[book]' brings them"
-        )
+        lines.append(f"  missing: {', '.join(missing)}; `make book` or pip install 'implicit-rank[book]' brings them")
     return lines or ["  complete"]
 
 
@@ -197,9 +183,7 @@ def profile_lines() -> list[str]:
     lines = [f"  this CPU: {speed:.0f} GFLOP/s in double precision (one rough measurement)"]
     for profile in ("smoke", "quick"):
         worst = BUDGETS[profile] * max(slower, 0.3)
-        lines.append(
-            f"  {profile}: works, needs no data and no network; at most some {worst:.0f} s per chapter"
-        )
+        lines.append(f"  {profile}: works, needs no data and no network; at most some {worst:.0f} s per chapter")
     where = "on the CPU, minutes per chapter"
     if torch.cuda.is_available():
         where = f"{gflops('cuda'):.0f} GFLOP/s in double precision on the GPU"

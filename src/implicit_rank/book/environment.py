@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from pathlib import Path
 
 from implicit_rank.book.layout import Layout, write_if_changed
 
@@ -25,9 +24,7 @@ def prepare(layout: Layout) -> str:
         write_if_changed(folder / "kernels" / name / "kernel.json", json.dumps(spec, indent=1).encode())
     ipython = folder / "ipython"
     # ipykernel warns on stderr about its TCP transport; a notebook's own errors do not go through this log
-    write_if_changed(
-        ipython / "profile_default" / "ipython_kernel_config.py", b"c.IPKernelApp.log_level = 40\n"
-    )
+    write_if_changed(ipython / "profile_default" / "ipython_kernel_config.py", b"c.IPKernelApp.log_level = 40\n")
     os.environ.update(
         JUPYTER_PATH=str(folder),
         JUPYTER_DATA_DIR=str(folder),
@@ -39,13 +36,9 @@ def prepare(layout: Layout) -> str:
         PYDEVD_DISABLE_FILE_VALIDATION="1",
         IMPLICIT_RANK_BOOK=str(layout.book),
     )
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a cell may import torch before the package
     os.environ.pop("MPLBACKEND", None)  # the notebook's inline backend must win
     source = str(layout.package.parent)  # the kernel imports the same copy of the package as we do
     others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != source]
     os.environ["PYTHONPATH"] = os.pathsep.join([source, *others])
     return KERNEL
-
-
-def runtime_folder(layout: Layout) -> Path:
-    """Connection files live in a private folder too; socket paths must stay short, so it is the system's."""
-    return layout.build / "jupyter" / "runtime"

@@ -35,9 +35,7 @@ class Outcome:
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """The chapter's own code cells; papermill's injected one is left out."""
     return [
-        c
-        for c in notebook.cells
-        if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
+        c for c in notebook.cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
     ]
 
 
@@ -110,9 +108,7 @@ def surroundings(layout: Layout) -> str:
 def key(notebook: nbformat.NotebookNode, parameters: dict, around: str) -> str:
     """What the outputs depend on: code, parameters and surroundings. Not the prose."""
     code = [c.source for c in code_cells(notebook)]
-    return hashlib.sha256(
-        json.dumps([code, parameters, around], sort_keys=True, default=str).encode()
-    ).hexdigest()
+    return hashlib.sha256(json.dumps([code, parameters, around], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def splice(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -189,9 +185,7 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
     for number, cell in enumerate(code_cells(notebook), start=1):
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr" and output.text.strip():
-                found.append(
-                    f"code cell {number} wrote to stderr: {output.text.strip().splitlines()[0][:200]}"
-                )
+                found.append(f"code cell {number} wrote to stderr: {output.text.strip().splitlines()[0][:200]}")
     return found
 
 

@@ -27,9 +27,7 @@ def export(layout: Layout, profile: str, folder: str | Path) -> list[str]:
     for source in chapters(layout):
         notebook = stored(executed_folder(layout, profile, {}) / f"{source.stem}.ipynb")
         if notebook is None:
-            raise BookError(
-                f"{source.stem} was not executed with the profile {profile!r} yet: run `make book` first"
-            )
+            raise BookError(f"{source.stem} was not executed with the profile {profile!r} yet: run `make book` first")
         del notebook.metadata["mystnb"]
         notebook.cells.insert(0, cell)
         target = Path(folder) / f"{source.stem}.ipynb"

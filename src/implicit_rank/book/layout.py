@@ -74,9 +74,7 @@ def select(pages: list[Path], only: list[str] | None) -> list[Path]:
         return pages
     for prefix in only:
         if not any(p.stem.startswith(prefix) for p in pages):
-            raise BookError(
-                f"no chapter starts with {prefix!r}; there are {', '.join(p.stem for p in pages)}"
-            )
+            raise BookError(f"no chapter starts with {prefix!r}; there are {', '.join(p.stem for p in pages)}")
     return [p for p in pages if any(p.stem.startswith(prefix) for prefix in only)]
 
 

@@ -16,51 +16,66 @@ from pathlib import Path
 
 from implicit_rank.book.layout import Layout
 
-LABELLED = re.compile(
-    r"^\$\$.*?^\$\$ *\((?P<dollar>[^)\s]+)\)"  # $$ ... $$ (label)
-    r"|^(?P<fence>`{3,}|:{3,})\{(?:math|prf:[a-z]+)\}(?P<body>.*?)^(?P=fence) *$"  # ```{math} :label: ...
-    r"|^\$\$[^$]+\$\$ *\((?P<short>[^)\s]+)\)",  # $$ ... $$ (label) on one line
-    re.MULTILINE | re.DOTALL,
-)
-CODE_LINE = re.compile(r"\s*Code:(?P<names>(?:[^\n]|\n(?!\s*\n))*)")
+FENCE = re.compile(r"^\s*(`{3,}|:{3,})(?:\{([a-z:-]+)\}|[\w+-]*)")
+DOLLARS = re.compile(r"\$\$ *(?:\((\S+)\))? *$")
+LABEL = re.compile(r"^\s*:label: *(\S+)")
 ROLE = re.compile(r"\{impl\}`([^`]+)`")
 BOOK_LINE = re.compile(r"^\s*Book: *(.+?)\.?\s*$", re.MULTILINE)
 
 
 def labels(text: str) -> list[str]:
-    """Every label of an equation or theorem in a Markdown page, in order."""
-    return [label for label, _ in _labelled(text)]
+    """Every label of an equation or theorem in a Markdown page, in the order in which they end."""
+    return [label for label, _ in _labelled(text.splitlines())]
 
 
-def _labelled(text):
+def _labelled(lines):
+    """(label, number of its last line) of every equation and every prf: block, nested ones included."""
+    found, open_fences, in_dollars = [], [], False
+    for number, line in enumerate(lines):
+        dollars = line.strip().startswith("$$")
+        if in_dollars or dollars:
+            closing = DOLLARS.search(line) if in_dollars or line.count("$$") > 1 else None
+            in_dollars = closing is None
+            if closing and closing[1]:
+                found.append((closing[1], number))
+            continue
+        fence = FENCE.match(line)
+        if fence and open_fences and open_fences[-1][0] == line.strip():
+            _, kind, label = open_fences.pop()
+            if label and (kind == "math" or kind.startswith("prf:")):
+                found.append((label, number))
+        elif fence:
+            open_fences.append([fence[1], fence[2] or "", None])
+        elif open_fences and (label := LABEL.match(line)):
+            open_fences[-1][2] = label[1]
+    return found
+
+
+def _code_lines(lines):
+    """(label or None, functions, first line) of every paragraph "Code: ...", with the label that it follows."""
+    ends = {end: label for label, end in _labelled(lines)}
     found = []
-    for match in LABELLED.finditer(text):
-        label = match["dollar"] or match["short"]
-        if match["fence"]:
-            inner = re.search(r"^:label: *(\S+)", match["body"], re.MULTILINE)
-            label = inner[1] if inner else None
-        if label:
-            found.append((label, match.end()))
+    for number, line in enumerate(lines):
+        if not line.strip().startswith("Code:"):
+            continue
+        stop = next((i for i in range(number, len(lines)) if not lines[i].strip()), len(lines))
+        before = number - 1
+        while before >= 0 and not lines[before].strip():
+            before -= 1
+        names = ROLE.findall(" ".join(lines[number:stop]))
+        if names:
+            found.append((ends.get(before), names, line.strip()))
     return found
 
 
 def named_in_text(text: str) -> set[tuple[str, str]]:
     """Pairs (label, function) that a page claims in its `Code:` lines."""
-    pairs = set()
-    for label, end in _labelled(text):
-        line = CODE_LINE.match(text, end)
-        if line:
-            pairs |= {(label, name) for name in ROLE.findall(line["names"])}
-    return pairs
+    return {(label, n) for label, names, _ in _code_lines(text.splitlines()) if label for n in names}
 
 
 def stray_code_lines(text: str) -> list[str]:
     """`Code:` paragraphs that do not follow a labelled equation or theorem, so that nothing checks them."""
-    good = {m.start("names") for _, end in _labelled(text) if (m := CODE_LINE.match(text, end))}
-    starts = [
-        m for m in re.finditer(r"^Code:", text, re.MULTILINE) if "{impl}" in text[m.start() : m.start() + 200]
-    ]
-    return [text[m.start() :].splitlines()[0] for m in starts if m.end() not in good]
+    return [line for label, _, line in _code_lines(text.splitlines()) if not label]
 
 
 def named_in_package(package: Path) -> set[tuple[str, str]]:
@@ -107,8 +122,7 @@ def disagreements(layout: Layout) -> list[str]:
     seen: dict[str, str] = {}
     for page, text in pages.items():
         problems += [
-            f"{page.name}: {line!r} follows no labelled equation or theorem"
-            for line in stray_code_lines(text)
+            f"{page.name}: {line!r} follows no labelled equation or theorem" for line in stray_code_lines(text)
         ]
         for label in labels(text):
             if label in seen:
@@ -123,7 +137,5 @@ def disagreements(layout: Layout) -> list[str]:
         if label not in seen:
             problems.append(f"{name}: its docstring names {label}, which no chapter has")
         else:
-            problems.append(
-                f"{name}: its docstring names {label}, but no 'Code:' line in {seen[label]} names it back"
-            )
+            problems.append(f"{name}: its docstring names {label}, but no 'Code:' line in {seen[label]} names it back")
     return problems

@@ -17,16 +17,10 @@ def add_to(commands) -> None:
     """Register `run` on an argparse sub-parser collection."""
     run = commands.add_parser("run", help="run an experiment's missing members into the store")
     run.add_argument("experiment", nargs="?", help="its name; without one, the experiments are listed")
-    run.add_argument(
-        "--profile", default="quick", choices=PROFILES, help="how large the runs are (default: quick)"
-    )
-    run.add_argument(
-        "--seeds", nargs="+", type=int, metavar="N", help="only these seeds (default: the profile's own)"
-    )
+    run.add_argument("--profile", default="quick", choices=PROFILES, help="how large the runs are (default: quick)")
+    run.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these seeds (default: the profile's own)")
     run.add_argument("--device", default="cpu", help="cpu (default), cuda or auto")
-    run.add_argument(
-        "--part", type=part, metavar="I/N", help="the I-th of N equal shares, for several machines"
-    )
+    run.add_argument("--part", type=part, metavar="I/N", help="the I-th of N equal shares, for several machines")
     run.add_argument("--force", action="store_true", help="run again what is stored")
     run.add_argument("--stale", action="store_true", help="run again what was stored by older code")
     run.add_argument("--dry-run", action="store_true", help="only say what would be run")
@@ -91,11 +85,7 @@ def estimate(store, specs: list) -> float | None:
     """Seconds for `specs`, from what stored members of the same profile took; None if there are none."""
     if not specs:
         return 0.0
-    known = [
-        r.provenance.get("seconds")
-        for r in store.select(specs[0].experiment)
-        if r.profile == specs[0].profile
-    ]
+    known = [r.provenance.get("seconds") for r in store.select(specs[0].experiment) if r.profile == specs[0].profile]
     known = [s for s in known if s]
     return statistics.mean(known) * len(specs) if known else None
 
@@ -113,20 +103,15 @@ def run_command(args: argparse.Namespace) -> int:
 
     if args.experiment is None:
         for name in experiments():
-            about = (
-                (importlib.import_module(f"implicit_rank.experiments.{name}").__doc__ or "")
-                .strip()
-                .splitlines()
-            )
+            about = (importlib.import_module(f"implicit_rank.experiments.{name}").__doc__ or "").strip().splitlines()
             print(f"{name:20} {about[0] if about else ''}")
         return 0
     module, store = load(args.experiment), Store(args.results)
     specs = share(wanted(module, args.profile, args.seeds), args.part)
     todo = specs if args.force else store.missing(specs, stale=args.stale)
     outdated = 0 if args.force or args.stale else len(store.missing(specs, stale=True)) - len(todo)
-    print(
-        f"{args.experiment}, profile {args.profile}: {len(specs)} members, {len(specs) - len(todo)} of them stored."
-    )
+    kept = len(specs) - len(todo)
+    print(f"{args.experiment}, profile {args.profile}: {len(specs)} members, {kept} of them stored.")
     if outdated:
         print(f"{outdated} of the stored ones are of older code; --stale runs them again.")
     if not todo:

@@ -106,9 +106,7 @@ def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line
         shutil.rmtree(out / "_build" / ".doctrees", ignore_errors=True)
         shown = warnings or log.splitlines()[-25:]
         raise BookError(
-            "\n  ".join(
-                ["the site was not built cleanly:", *shown, f"all of it: {layout.short(out / 'html.log')}"]
-            )
+            "\n  ".join(["the site was not built cleanly:", *shown, f"all of it: {layout.short(out / 'html.log')}"])
         )
     problems = checks.check_site(site)
     if problems and not preview:

@@ -44,11 +44,7 @@ class Timings(SphinxDirective):
             if note:
                 rows.append((path.stem, note["profile"], f"{note['seconds']:.0f}"))
         if not rows:
-            return [
-                nodes.paragraph(
-                    "", "This copy was built without the book's own runner, which keeps the times."
-                )
-            ]
+            return [nodes.paragraph("", "This copy was built without the book's own runner, which keeps the times.")]
         return [_table(("chapter", "profile", "seconds"), rows)]
 
 
