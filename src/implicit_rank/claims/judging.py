@@ -192,9 +192,10 @@ class _Evidence:
         claim, label = self.claim, _label(setting)
         try:
             groups = self._groups(setting, profile)
-            values, records = self._statistics(groups, profile)
+            values = self._statistics(groups, profile)
         except _NotRunError as missing:
             return Case(label, "not run", str(missing))
+        records = [record for group in groups for record in group]
         used = {"runs": tuple(sorted({record.hash for record in records})),
                 "stale": any(record.stale for record in records), "values": values}
         lacking = [seed for seed, value in values.items() if math.isnan(value)]
@@ -242,8 +243,8 @@ class _Evidence:
                                "profile")
         return [stored[name] for name in planned] if planned else list(stored.values())
 
-    def _statistics(self, groups: list[list[Record]], profile: str) -> tuple[dict[int, float], list[Record]]:
-        """One number per seed, and the runs that it rests on."""
+    def _statistics(self, groups: list[list[Record]], profile: str) -> dict[int, float]:
+        """One number per seed."""
         claim = self.claim
         if claim.kind == "identity":
             values: dict[int, float] = {}
@@ -251,19 +252,17 @@ class _Evidence:
                 value = self._measure(record)
                 worse = math.isnan(value) or value > values.get(record.seed, -math.inf)
                 values[record.seed] = value if worse else values.get(record.seed, value)
-            used = groups[0]
         elif claim.kind == "trend":
-            values, used = self._trends(groups[0])
+            values = self._trends(groups[0])
         else:
             tables = [self._by_seed(group) for group in groups]
             seeds = sorted(set.intersection(*(set(table) for table in tables)))
             values = {seed: self._compare([self._measure(table[seed]) for table in tables]) for seed in seeds}
-            used = [table[seed] for table in tables for seed in seeds]
         if len(values) < claim.least_seeds:
             shared = " shared by all its runs" if claim.kind in ("ordering", "trend") else ""
             raise _NotRunError(f"{len(values)} of at least {claim.least_seeds} seeds{shared} are stored at the "
                                f"{profile} profile")
-        return dict(sorted(values.items())), used
+        return dict(sorted(values.items()))
 
     def _compare(self, measured: list[float]) -> float:
         if len(measured) == 1:
@@ -273,7 +272,7 @@ class _Evidence:
             return upper / lower if lower > 0 and upper > 0 and lower + upper < math.inf else math.nan
         return upper - lower    # NaN when neither ever got there
 
-    def _trends(self, records: list[Record]) -> tuple[dict[int, float], list[Record]]:
+    def _trends(self, records: list[Record]) -> dict[int, float]:
         along = self.claim.along
         columns: dict[Any, dict[int, Record]] = {}
         for value in sorted({record.spec[along] for record in records}):
@@ -284,9 +283,8 @@ class _Evidence:
             raise _NotRunError(f"runs are stored only for {along} {stored}" + (
                 f", not for {', '.join(map(str, absent))}" if absent else "; a trend needs at least 3 values"))
         seeds = sorted(set.intersection(*(set(column) for column in columns.values())))
-        values = {seed: trend(list(columns), [self._measure(column[seed]) for column in columns.values()],
-                              self.claim.statistic) for seed in seeds}
-        return values, [column[seed] for column in columns.values() for seed in seeds]
+        return {seed: trend(list(columns), [self._measure(column[seed]) for column in columns.values()],
+                            self.claim.statistic) for seed in seeds}
 
     def _by_seed(self, records: list[Record]) -> dict[int, Record]:
         table: dict[int, Record] = {}
@@ -299,5 +297,9 @@ class _Evidence:
         return table
 
     def _measure(self, record: Record) -> float:
-        value = self.experiment.measures[self.claim.measure](record)
+        try:
+            value = self.experiment.measures[self.claim.measure](record)
+        except Exception as error:    # one broken measure must not take the whole page down
+            raise _NotRunError(f"the measure {self.claim.measure!r} fails on run {record.hash}: "
+                               f"{type(error).__name__}: {error}") from error
         return math.nan if value is None else float(value)

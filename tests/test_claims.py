@@ -1,0 +1,527 @@
+"""The ledger: grammar, every verdict with its reason from made-up runs, the verdicts file, the command."""
+
+import argparse
+import dataclasses
+import itertools
+import math
+import shutil
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from implicit_rank import claims
+from implicit_rank.claims import wording
+from implicit_rank.claims.grammar import Claim
+from implicit_rank.claims.verdicts import combine, estimate, judge_each, judge_interval, trend
+from implicit_rank.parameters import option
+from implicit_rank.store import Spec, Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Made(Spec):
+    experiment: ClassVar[str] = "made"
+
+    depth: int = option(4, "layers", least=1)
+    alpha: float = option(1.0, "weight", above=0)
+
+
+MEASURES = {"value": lambda record: record.scalars["value"], "twice": lambda record: 2 * record.scalars["value"],
+            "broken": lambda record: record.scalars["absent"]}
+FREE = {"made": claims.Experiment("made", MEASURES, None, ("profile", "seed", "depth", "alpha"))}
+
+
+def planned(*specs):
+    """The same experiment with these runs fixed beforehand."""
+    def presets(profile):
+        return [spec for spec in specs if spec.profile == profile]
+    return {"made": dataclasses.replace(FREE["made"], presets=presets)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+def put(store, values, profile="paper", **fields):
+    """Store one run per value, seeds counting from 0."""
+    for seed, value in enumerate(values):
+        store.save(Made(profile=profile, seed=seed, **fields), {"value": value}, {"x": np.ones(3)})
+
+
+def claim(kind="value", **fields):
+    needed = {"value": {"expected": 8.0, "tolerance": 0.5}, "identity": {"at_most": 1e-9}, "threshold": {},
+              "ordering": {"lower": {"alpha": 1}, "upper": {"alpha": 2}},
+              "trend": {"along": "depth", "statistic": "spearman"}}[kind]
+    common = {"paper": "Sun 2021", "id": "made-up", "where": "Figure 1", "says": "It is so.",
+              "chapter": "02_greedy_rank", "experiment": "made", "measure": "value"}
+    return Claim(**{**common, "kind": kind, **needed, **fields})
+
+
+# ---- statistics ----
+def test_interval_is_students():
+    values = [7.1, 8.4, 9.2, 8.0]
+    found = estimate(values)
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
+    assert found.interval == pytest.approx((low, high), rel=1e-12)
+    assert (found.estimate, found.n) == (pytest.approx(np.mean(values)), 4)
+    assert found.spread == pytest.approx(np.std(values, ddof=1))
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = [low <= 3 <= high for low, high in (estimate(rng.normal(3, 2, size=4)).interval for _ in range(2000))]
+    assert 0.935 < np.mean(covered) < 0.965
+
+
+def test_special_samples():
+    assert estimate([8, 8, 8]) == dataclasses.replace(estimate([8.0]), n=3, spread=0.0)
+    assert estimate([8]).spread is None
+    assert estimate([math.inf, math.inf]).interval == (math.inf, math.inf)
+    assert estimate([5, math.inf, 7]).interval == (5, math.inf)
+    logarithmic = estimate([1, 10, 100], logarithmic=True)
+    assert logarithmic.estimate == pytest.approx(10)
+    assert logarithmic.interval[0] * logarithmic.interval[1] == pytest.approx(100)
+    for bad in ([], [1, math.nan]):
+        with pytest.raises(ValueError, match="at least one value"):
+            estimate(bad)
+
+
+@pytest.mark.parametrize(("interval", "verdict", "reason"), [
+    ((7.6, 8.4), "reproduced", ""),
+    ((7.5, 8.5), "reproduced", ""),
+    ((8.6, 9.0), "not reproduced", "above the region"),
+    ((6.0, 7.4), "not reproduced", "below the region"),
+    ((7.0, 9.0), "inconclusive", "wider than the tolerance"),
+    ((8.2, 8.7), "inconclusive", "straddles the edge"),
+])
+def test_intervals_against_a_region(interval, verdict, reason):
+    found, why = judge_interval(interval, (7.5, 8.5))
+    assert found == verdict
+    assert reason in why
+
+
+def test_an_ordering_must_be_strict():
+    assert judge_interval((0, 0), (0, math.inf))[0] == "reproduced"
+    assert judge_interval((0, 0), (0, math.inf), open_below=True)[0] == "not reproduced"
+    assert judge_each({0: 0.0, 1: 1.0}, (0, math.inf), open_below=True)[0] == "partly"
+
+
+def test_combinations():
+    reproduced, fails, unclear, absent, partly = "reproduced", "not reproduced", "inconclusive", "not run", "partly"
+    assert combine([reproduced, reproduced]) == reproduced
+    assert combine([fails, fails]) == fails
+    assert combine([reproduced, fails]) == partly
+    assert combine([reproduced, unclear, fails]) == partly
+    assert combine([reproduced, unclear]) == unclear
+    assert combine([fails, unclear]) == unclear
+    assert combine([partly, reproduced]) == partly
+    for other in (reproduced, fails, unclear, partly):
+        assert combine([other, absent]) == absent
+    for several in itertools.permutations([reproduced, fails, unclear]):
+        assert combine(several) == partly
+
+
+def test_trends():
+    x = [4, 8, 16, 32]
+    assert trend(x, [3, 5, 5.1, 90], "spearman") == pytest.approx(1)
+    assert trend(x, [3, math.inf, 5, math.inf], "spearman") == pytest.approx(stats.spearmanr(x, [1, 3.5, 2, 3.5])[0])
+    assert trend(x, [2, 2, 2, 2], "spearman") == 0
+    assert trend(x, [7 - 0.5 * value for value in x], "slope") == pytest.approx(-0.5)
+    assert trend(x, [3 * value**-1.5 for value in x], "loglog_slope") == pytest.approx(-1.5)
+    assert math.isnan(trend(x, [1, 2, 3, math.inf], "slope"))
+    assert math.isnan(trend(x, [1, 2, 0, 4], "loglog_slope"))
+    assert math.isnan(trend(x, [1, 2, math.nan, 4], "spearman"))
+
+
+# ---- verdicts from stored runs ----
+def verdict(store, claim, experiments=FREE):
+    judgement = claims.judge(claim, store, experiments)
+    return judgement.verdict, judgement.reason
+
+
+def test_value_reproduced_and_everything_reported(store):
+    put(store, [8, 8.1, 7.9])
+    judgement = claims.judge(claim(), store, FREE)
+    assert (judgement.verdict, judgement.profile, judgement.n, judgement.stale) == ("reproduced", "paper", 3, False)
+    assert judgement.estimate == pytest.approx(8)
+    assert judgement.spread == pytest.approx(0.1)
+    assert judgement.interval == pytest.approx(tuple(8 + 0.1 / math.sqrt(3) * np.array([-1, 1]) * stats.t.ppf(.975, 2)))
+    assert judgement.runs == tuple(sorted(record.hash for record in store.select("made")))
+
+
+def test_value_not_reproduced_and_inconclusive(store):
+    put(store, [5, 5, 5])
+    assert verdict(store, claim()) == ("not reproduced", "")
+    put(store, [8, 9, 7])
+    assert verdict(store, claim()) == ("inconclusive", "the interval is wider than the tolerance")
+    put(store, [8.5, 8.4, 8.6])
+    assert verdict(store, claim())[1] == "the interval straddles the edge of the accepted region"
+    assert verdict(store, claim(tolerance=2.0))[0] == "reproduced"
+    assert verdict(store, claim(expected=17.0, tolerance=1.0, measure="twice"))[0] == "reproduced"
+
+
+def test_nothing_stored_too_few_seeds_or_too_small_a_profile(store):
+    assert verdict(store, claim()) == ("not run", "no stored run of made at the paper profile")
+    put(store, [8, 8, 8], profile="quick", depth=16)
+    assert verdict(store, claim(select={"depth": 16})) == (
+        "not run", "no stored run of made with depth=16 at the paper profile (only at quick, which is too small to "
+        "judge it)")
+    put(store, [8, 8], depth=16)
+    expected = "2 of at least 3 seeds are stored at the paper profile"
+    assert verdict(store, claim(select={"depth": 16})) == ("not run", expected)
+    assert verdict(store, claim(select={"depth": 16}, least_seeds=2))[0] == "reproduced"
+
+
+def test_the_highest_complete_profile_decides_and_profiles_are_not_mixed(store):
+    put(store, [8, 8, 8], profile="quick")
+    put(store, [5, 5], profile="paper")
+    judgement = claims.judge(claim(least_profile="smoke"), store, FREE)
+    assert (judgement.verdict, judgement.profile, judgement.n) == ("reproduced", "quick", 3)
+    put(store, [5, 5, 5], profile="paper")
+    assert claims.judge(claim(least_profile="smoke"), store, FREE).verdict == "not reproduced"
+
+
+def test_the_plan_decides_which_runs_count(store):
+    experiments = planned(*(Made(profile="paper", seed=seed) for seed in range(4)))
+    put(store, [8, 8, 8, 8, 0, 0])    # seeds 4 and 5 are somebody's own
+    judgement = claims.judge(claim(), store, experiments)
+    assert (judgement.verdict, judgement.n) == ("reproduced", 4)
+    store.load(Made(profile="paper", seed=2)).path.unlink()
+    assert verdict(store, claim(), experiments) == (
+        "not run", "3 of 4 planned runs of made are stored at the paper profile")
+    assert verdict(store, claim(), FREE)[0] == "inconclusive"
+
+
+def test_a_damaged_run_is_the_reason_and_kills_nothing(store):
+    experiments = planned(*(Made(profile="paper", seed=seed, depth=depth) for seed in range(3) for depth in (4, 16)))
+    put(store, [8, 8, 8], depth=4)
+    put(store, [8, 8, 8], depth=16)
+    path = store.load(Made(profile="paper", seed=1, depth=16)).path
+    path.write_bytes(path.read_bytes()[:100])
+    found, reason = verdict(store, claim(select={"depth": 16}), experiments)
+    assert found == "not run"
+    assert reason.startswith(f"stored run damaged: the stored run {path} cannot be used")
+    assert verdict(store, claim(select={"depth": 4}), experiments)[0] == "reproduced"    # not its run
+    assert verdict(store, claim(select={"depth": 4}), FREE)[0] == "not run"    # without a plan it might be
+
+
+def test_stale_runs_are_used_and_flagged(store, monkeypatch):
+    put(store, [8, 8, 8])
+    monkeypatch.setattr("implicit_rank.store.disk.fingerprint", lambda module: "newer")
+    judgement = claims.judge(claim(), Store(store.root), FREE)
+    assert judgement.verdict == "reproduced"
+    assert judgement.stale
+    assert "older code" in wording.why(judgement)
+
+
+def test_cases_combine(store):
+    put(store, [8, 8, 8], depth=4)
+    put(store, [8, 8, 8], depth=8)
+    put(store, [5, 5, 5], depth=16)
+    put(store, [8, 9, 7], depth=20)
+    assert verdict(store, claim(cases={"depth": [4, 8]})) == ("reproduced", "")
+    assert verdict(store, claim(cases={"depth": [4, 8, 16]})) == ("partly", "holds for depth 4, 8; fails for depth 16")
+    assert verdict(store, claim(cases={"depth": [4, 16, 20]}))[1] == (
+        "holds for depth 4; fails for depth 16; undecided for depth 20 (the interval is wider than the tolerance)")
+    assert verdict(store, claim(cases={"depth": [4, 20]}))[0] == "inconclusive"
+    found, reason = verdict(store, claim(cases={"depth": [4, 64]}))
+    assert found == "not run"
+    assert reason == ("holds for depth 4; not run for depth 64 (no stored run of made with depth=64 at the paper "
+                      "profile)")
+    judgement = claims.judge(claim(cases={"depth": [4, 16], "alpha": [1.0]}), store, FREE)
+    assert [case.label for case in judgement.cases] == ["depth=4, alpha=1", "depth=16, alpha=1"]
+    assert judgement.estimate is None
+
+
+def test_each_seed_by_itself(store):
+    put(store, [8, 8, 7])
+    assert verdict(store, claim())[0] == "inconclusive"
+    assert verdict(store, claim(seeds="each")) == ("partly", "holds in 2 of 3 seeds, not in seed 2")
+    put(store, [7, 6, 9])
+    assert verdict(store, claim(seeds="each")) == ("not reproduced", "holds in 0 of 3 seeds")
+    put(store, [7.8, 8, 8.4])
+    assert verdict(store, claim(seeds="each")) == ("reproduced", "")
+
+
+def test_identity_takes_the_worst_run(store):
+    put(store, [1e-15, 1e-12, 1e-14], depth=2)
+    put(store, [1e-15, 1e-10, 1e-14], depth=3)
+    judgement = claims.judge(claim("identity"), store, FREE)
+    assert (judgement.verdict, judgement.estimate, judgement.n) == ("reproduced", 1e-10, 3)
+    assert verdict(store, claim("identity", at_most=1e-11))[0] == "not reproduced"
+    put(store, [1e-15, math.nan, 1e-14], depth=3)
+    assert verdict(store, claim("identity")) == ("inconclusive", "value has no value in seed 1 (paper profile)")
+
+
+def test_threshold(store):
+    put(store, [0.97, 0.99, 0.98])
+    assert verdict(store, claim("threshold", at_least=0.9))[0] == "reproduced"
+    assert verdict(store, claim("threshold", at_most=0.9))[0] == "not reproduced"
+    assert verdict(store, claim("threshold", at_least=0.9, at_most=0.981))[0] == "inconclusive"
+
+
+def test_ordering_is_paired_by_seed(store):
+    put(store, [10, 20, 30], alpha=1)
+    put(store, [11, 21, 31], alpha=2)
+    judgement = claims.judge(claim("ordering"), store, FREE)
+    assert judgement.verdict == "reproduced"    # unpaired, the spread of 10 would drown the difference of 1
+    assert judgement.interval == (1, 1)
+    assert verdict(store, claim("ordering", margin=1.5))[0] == "not reproduced"
+    assert verdict(store, claim("ordering", margin=1.0))[0] == "not reproduced"    # strictly more
+    assert verdict(store, claim("ordering", lower={"alpha": 2}, upper={"alpha": 1}))[0] == "not reproduced"
+
+
+def test_ordering_by_ratio_and_with_what_never_happens(store):
+    put(store, [10, 20, 30], alpha=1)
+    put(store, [29, 61, 90], alpha=2)
+    judgement = claims.judge(claim("ordering", ratio=True, margin=2.5), store, FREE)
+    assert judgement.verdict == "reproduced"
+    assert judgement.estimate == pytest.approx((2.9 * 3.05 * 3) ** (1 / 3))
+    put(store, [math.inf] * 3, alpha=2)
+    assert verdict(store, claim("ordering"))[0] == "reproduced"
+    put(store, [math.inf, 20, 30], alpha=1)
+    assert verdict(store, claim("ordering")) == ("inconclusive", "value has no value in seed 0 (paper profile)")
+    put(store, [5, 5, 5, 5], alpha=2)
+    put(store, [1, 2], alpha=1, depth=9)
+    reason = "no stored run of made with depth=9, alpha=2 at the paper profile"
+    assert verdict(store, claim("ordering", select={"depth": 9})) == ("not run", reason)
+
+
+def test_only_shared_seeds_are_paired(store):
+    put(store, [1, 2, 3, 4], alpha=1)
+    for seed in (2, 3, 7):
+        store.save(Made(profile="paper", seed=seed, alpha=2), {"value": 9})
+    assert verdict(store, claim("ordering")) == (
+        "not run", "2 of at least 3 seeds shared by all its runs are stored at the paper profile")
+
+
+def test_trend_within_each_seed(store):
+    for depth in (4, 8, 16):
+        put(store, [100 / depth, 300 / depth, 900 / depth], depth=depth)
+    down = claim("trend", at_most=-0.9)
+    assert verdict(store, down)[0] == "reproduced"
+    slope = claim("trend", statistic="loglog_slope", expected=-1.0, tolerance=0.1)
+    assert verdict(store, slope)[0] == "reproduced"
+    assert verdict(store, dataclasses.replace(slope, expected=-2.0))[0] == "not reproduced"
+    assert verdict(store, dataclasses.replace(down, values=[4, 8, 16]))[0] == "reproduced"
+    assert verdict(store, dataclasses.replace(down, values=[4, 8, 32])) == (
+        "not run", "runs are stored only for depth 4, 8, not for 32")
+    put(store, [math.inf] * 3, depth=16)
+    assert verdict(store, slope)[0] == "inconclusive"
+    assert verdict(store, down)[0] == "not reproduced"    # never is later than anything
+
+
+def test_ambiguous_claims_are_not_judged(store):
+    put(store, [8, 8, 8], alpha=1)
+    put(store, [8, 8, 8], alpha=2)
+    assert verdict(store, claim()) == (
+        "not run", "ambiguous: stored runs of one seed differ in alpha, which the claim must fix")
+
+
+@pytest.mark.parametrize(("fields", "reason"), [
+    ({"experiment": "none"}, "there is no experiment 'none'"),
+    ({"measure": "none"}, "the experiment 'made' has no measure 'none'"),
+    ({"select": {"dpeth": 4}}, "the experiment 'made' has no spec field 'dpeth'"),
+    ({"measure": "broken"}, "the measure 'broken' fails on run "),
+    ({"cases": {"dpeth": [4, 5]}}, "the experiment 'made' has no spec field 'dpeth'"),
+])
+def test_claims_that_do_not_fit_the_code(store, fields, reason):
+    put(store, [8, 8, 8])
+    found, why = verdict(store, claim(**fields))
+    assert found == "not run"
+    assert why.startswith(reason)
+
+
+# ---- grammar ----
+GOOD = '''
+paper = "Sun 2021"
+
+[[claim]]
+id = "sun-rank"
+where = "Figure 1"
+says = "The rank is 8."
+chapter = "02_greedy_rank"
+kind = "value"
+experiment = "made"
+measure = "value"
+select = {alpha = 1.0}
+cases = {depth = [4, 8]}
+least_profile = "smoke"
+expected = 8
+tolerance = 0.5
+paper_value = 8
+'''
+
+
+def read(tmp_path, text):
+    path = tmp_path / "sun2021.toml"
+    path.write_text(text)
+    return claims.read_claims(path)
+
+
+def test_a_good_file_is_read(tmp_path):
+    (found,) = read(tmp_path, GOOD)
+    assert (found.paper, found.id, found.region) == ("Sun 2021", "sun-rank", (7.5, 8.5))
+    assert found.settings() == [{"depth": 4}, {"depth": 8}]
+    assert claims.load_claims(tmp_path) == [found]
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), [
+    ('paper = "Sun 2021"', "", "sun2021.toml must begin with the paper's name"),
+    ('paper = "Sun 2021"', 'paper = "Sun 2021"\nyear = 2021', "unknown key 'year'; allowed: paper, claim."),
+    ("[[claim]]", "[claim]", r"claims must be written as \[\[claim\]\] tables"),
+    ("[[claim]]", "[[claim", "is not valid TOML"),
+    ('id = "sun-rank"', "", "claim 1: id must be given, as non-empty text"),
+    ('id = "sun-rank"', 'id = "Sun rank"', "id must be of lowercase letters and digits joined by hyphens"),
+    ('where = "Figure 1"', 'where = ""', "claim 'sun-rank': where must be given"),
+    ('kind = "value"', 'kind = "values"', "kind must be one of 'identity', 'value'"),
+    ("expected = 8", "expeted = 8", r"unknown key 'expeted' \(did you mean 'expected'\?\)"),
+    ("expected = 8", "", "a claim of kind 'value' needs expected and tolerance"),
+    ("expected = 8", "expected = true", "expected must be a finite number, not True"),
+    ("expected = 8", "expected = inf", "expected must be a finite number, not inf"),
+    ("tolerance = 0.5", "tolerance = -0.5", "tolerance must not be negative"),
+    ("expected = 8", "at_most = 8", "in a claim of kind 'value', unknown key 'at_most'"),
+    ('least_profile = "smoke"', 'least_profile = "full"', "least_profile must be one of 'smoke', 'quick', 'paper'"),
+    ('least_profile = "smoke"', "least_seeds = 0", "least_seeds must be an integer of at least 1, not 0"),
+    ('least_profile = "smoke"', 'seeds = "all"', "seeds must be one of 'mean', 'each', not 'all'"),
+    ('least_profile = "smoke"', 'erratum = "yes"', "erratum must be true or false"),
+    ('least_profile = "smoke"', "note = 3", "note must be text"),
+    ("paper_value = 8", "paper_value = [8]", "paper_value must be a number or text"),
+    ("select = {alpha = 1.0}", "select = 4", "select must be a table"),
+    ("select = {alpha = 1.0}", 'select = {profile = "paper"}', "select must not name the profile; use least_profile"),
+    ("select = {alpha = 1.0}", "select = {depth = 4}", "depth must be in select or in cases, not in both"),
+    ("cases = {depth = [4, 8]}", "cases = {depth = []}", "cases.depth must be a non-empty list"),
+    ('kind = "value"', 'kind = "ordering"', "unknown key 'expected'"),
+    ('expected = 8\ntolerance = 0.5', "", "needs expected and tolerance"),
+    ('kind = "value"', 'kind = "trend"', "a claim of kind 'trend' needs along"),
+    ('kind = "value"', 'kind = "trend"\nalong = "depth"\nstatistic = "pearson"', "statistic must be one of 'spearman'"),
+    ('kind = "value"', 'kind = "trend"\nalong = "depth"\nstatistic = "slope"\nvalues = [1, 2]', "at least 3 different"),
+])
+def test_mistakes_get_one_sentence(tmp_path, old, new, sentence):
+    assert old in GOOD
+    with pytest.raises(claims.ClaimError, match=sentence) as refused:
+        read(tmp_path, GOOD.replace(old, new))
+    assert str(refused.value).startswith("sun2021.toml")
+    assert "\n" not in str(refused.value).replace("\\n", "")
+
+
+@pytest.mark.parametrize(("kind", "lines", "sentence"), [
+    ("identity", "", "needs at_most"),
+    ("ordering", "lower = {alpha = 1}", "needs lower and upper"),
+    ("ordering", "lower = {alpha = 1}\nupper = {alpha = 2}\nmargin = -1", "margin must not be negative"),
+    ("threshold", "", "needs at_least or at_most"),
+    ("threshold", "at_least = 2\nat_most = 1", "at_least must not exceed at_most"),
+    ("trend", 'along = "depth"\nstatistic = "slope"\nat_most = 0\nexpected = 1\ntolerance = 1', "needs either"),
+])
+def test_each_kind_asks_for_its_keys(tmp_path, kind, lines, sentence):
+    text = GOOD.replace("expected = 8\ntolerance = 0.5", lines).replace('kind = "value"', f'kind = "{kind}"')
+    with pytest.raises(claims.ClaimError, match=sentence):
+        read(tmp_path, text)
+
+
+def test_ids_and_corrections_are_checked_across_files(tmp_path):
+    (tmp_path / "a.toml").write_text(GOOD)
+    twin = GOOD.replace('paper = "Sun 2021"', 'paper = "Bao 2020"')
+    (tmp_path / "b.toml").write_text(twin)
+    with pytest.raises(claims.ClaimError, match="'sun-rank' of Bao 2020 is also the id of a claim of Sun 2021"):
+        claims.load_claims(tmp_path)
+    twin = twin.replace("sun-rank", "bao-rank")
+    (tmp_path / "b.toml").write_text(twin + 'corrects = "sun-rank"\n')
+    with pytest.raises(claims.ClaimError, match="must be the id of a claim with erratum = true"):
+        claims.load_claims(tmp_path)
+    (tmp_path / "a.toml").write_text(GOOD + "erratum = true\n")
+    assert len(claims.load_claims(tmp_path)) == 2
+    (tmp_path / "b.toml").write_text(twin)
+    with pytest.raises(claims.ClaimError, match="'sun-rank' is an erratum, so another claim must say"):
+        claims.load_claims(tmp_path)
+
+
+# ---- report ----
+@pytest.fixture
+def small_ledger(tmp_path, store, monkeypatch):
+    """A ledger of two claims over made-up runs, as the command sees it."""
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    (folder / "sun2021.toml").write_text(GOOD + GOOD.partition("[[claim]]")[2].join(["[[claim]]", ""]).replace(
+        "sun-rank", "sun-other").replace("02_greedy_rank", "01_effective_matrix").replace("[4, 8]", "[4, 5]"))
+    put(store, [8, 8, 8], profile="quick", depth=4)
+    put(store, [8, 8.5, 9], profile="quick", depth=8)
+    monkeypatch.setattr("implicit_rank.claims.report.known_experiments", lambda: FREE)
+    monkeypatch.setattr("implicit_rank.claims.report.load_claims", lambda given=None: claims.load_claims(folder))
+    monkeypatch.setenv("IMPLICIT_RANK_RESULTS", str(store.root))
+    return folder
+
+
+def run_command(*words):
+    parser = argparse.ArgumentParser()
+    claims.add_arguments(parser)
+    return claims.command(parser.parse_args(words))
+
+
+def test_command_prints_filters_and_writes(small_ledger, store):
+    text = run_command()
+    assert "? inconclusive  sun-rank   Sun 2021, Figure 1" in text
+    assert text.endswith("2 claims: 1 inconclusive, 1 not run")
+    assert "sun-other" not in run_command("--chapter", "02")
+    assert "sun-rank" not in run_command("--verdict", "not run")
+    with pytest.raises(claims.ClaimError, match="unknown paper 'Bao'; allowed: Sun 2021"):
+        run_command("--paper", "Bao")
+    with pytest.raises(claims.ClaimError, match="takes no filter"):
+        run_command("--write", "--paper", "Sun")
+    assert "wrote " in run_command("--write")
+    first = (store.root / "verdicts.json").read_bytes()
+    run_command("--write")
+    assert (store.root / "verdicts.json").read_bytes() == first
+    assert "Differs" not in run_command()
+    put(store, [8, 8, 8], profile="quick", depth=8)
+    assert "sun-rank: stored as inconclusive, now reproduced" in run_command()
+
+
+def test_differences_of_verdict_files():
+    old = {"a": {"verdict": "reproduced", "reason": "", "runs": ["1"]}, "b": {"verdict": "partly", "reason": ""}}
+    new = {"a": {"verdict": "reproduced", "reason": "", "runs": ["2"]}, "c": {"verdict": "partly", "reason": ""}}
+    assert claims.differing(old, old) == []
+    assert claims.differing(old, new) == [
+        "a: still reproduced, but runs changed", "b: is no longer a claim", "c: has no stored verdict"]
+
+
+def test_numbers_are_readable():
+    assert [wording.number(x) for x in (8.0, 0.123456, 1e-12, math.inf, 123456.7)] == [
+        "8", "0.1235", "1e-12", "∞", "1.235e+05"]
+    assert wording.numbers(estimate([7.1, 8.4, 9.2])) == "8.2 [5.6, 10.9] (3 seeds)"
+    assert wording.numbers(estimate([8, 8, 8])) == "8 (3 seeds)"
+    assert wording.numbers(estimate([5, math.inf])) == "5 to ∞ (2 seeds)"
+    assert wording.numbers(estimate([1e-9, 2e-9, 3e-9])) == "2e-09 [-4.84e-10, 4.48e-09] (3 seeds)"
+
+
+# ---- the repository's own ledger ----
+@pytest.fixture(scope="module")
+def own_ledger():
+    return claims.ledger()
+
+
+def test_every_claim_fits_the_code(own_ledger):
+    misfits = [f"{j.claim.id}: {case.reason}" for j in own_ledger for case in j.cases
+               if case.reason.startswith(("there is no", "the experiment", "the measure", "ambiguous"))]
+    assert misfits == []
+
+
+def test_stored_verdicts_are_those_computed_now(own_ledger):
+    path = Store().root / "verdicts.json"
+    assert claims.differing(claims.read_verdicts(path), claims.verdict_table(own_ledger)) == []
+
+
+def test_deleting_one_stored_run_turns_its_rows_to_not_run(own_ledger, tmp_path):
+    judged = [j for j in own_ledger if j.verdict not in ("not run",) and j.claim.least_profile == "paper"]
+    if not judged:
+        pytest.skip("no claim has been judged on paper runs yet")
+    shutil.copytree(Store().root, tmp_path / "copy")
+    store = Store(tmp_path / "copy")
+    victim = next(record for record in store.scan(judged[0].claim.experiment)[0] if record.hash == judged[0].runs[0])
+    victim.path.unlink()
+    now = {j.claim.id: j.verdict for j in claims.ledger(store=store)}
+    resting = [j.claim.id for j in judged if victim.hash in j.runs]
+    assert {now[name] for name in resting} == {"not run"}
+    assert all(now[j.claim.id] == j.verdict for j in own_ledger if victim.hash not in j.runs)
