@@ -70,10 +70,10 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
         digits = replace(base, data="digits", samples=1797, features=64, latent=64)
     else:
         base = small(profile)
-        depths = (4, 8, 16, 32) if profile == "quick" else (4, 12)
+        depths = (4, 8, 16, 32) if profile == "quick" else (2, 4)
         seeds = extra = seeds or ((0, 1) if profile == "quick" else (0,))
         digits = replace(base, data="digits", samples=1797, features=64, latent=24)
-    middle, last = (16, depths[-1]) if 16 in depths else (12, 12)
+    middle, last = (16 if 16 in depths else depths[-1]), depths[-1]
     members = [*vanilla(base, extra), *grid(base, "default", depths, (1.0,), seeds)]
     members += grid(base, "orthogonal", depths, (1.0, 2.0), seeds) + grid(base, "orthogonal", (middle,), (2.0,), extra)
     members += grid(base, "orthogonal", (middle,), (1.5, 3.0), seeds)
@@ -94,28 +94,10 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 def small(profile: str) -> DeepLinear:
     """Return the shrunken set-up of the quick and smoke profiles: the same claims at a fraction of the flops."""
     if profile == "smoke":
-        return DeepLinear(
-            profile="smoke",
-            samples=24,
-            features=32,
-            latent=24,
-            true_rank=3,
-            weight_scale=0.2,
-            lr=0.06,
-            steps=400,
-            records=30,
-        )
-    return DeepLinear(
-        profile="quick",
-        samples=48,
-        features=96,
-        latent=48,
-        true_rank=5,
-        weight_scale=0.15,
-        lr=0.06,
-        steps=6000,
-        records=90,
-    )
+        sizes = {"samples": 24, "features": 32, "latent": 24, "true_rank": 3, "steps": 600, "records": 30}
+    else:
+        sizes = {"samples": 32, "features": 64, "latent": 32, "true_rank": 4, "steps": 5000, "records": 90}
+    return DeepLinear(profile=profile, weight_scale=0.18, lr=0.06, **sizes)
 
 
 def vanilla(base: DeepLinear, seeds: Iterable[int]) -> list[DeepLinear]:

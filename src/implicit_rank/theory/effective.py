@@ -18,10 +18,8 @@ def effective_matrix(layers: Sequence[Tensor]) -> Tensor:
 
     Book: eq-effective
     """
-    product = _square(layers[0], "layers[0]")
-    for i, layer in enumerate(layers[1:], start=1):
-        product = _square(layer, f"layers[{i}]") @ product
-    return product
+    layers = [_square(layer, f"layers[{i}]") for i, layer in enumerate(layers)]
+    return _product(layers, len(layers[0]))
 
 
 def layer_gradients(layers: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
@@ -30,14 +28,22 @@ def layer_gradients(layers: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
     Book: eq-layer-gradient
     """
     gradient = _square(gradient, "gradient")
-    after = [torch.eye(len(gradient), dtype=torch.float64)]
-    for layer in reversed(layers[1:]):
-        after.append(after[-1] @ _square(layer, "every layer"))
-    before, result = torch.eye(len(gradient), dtype=torch.float64), []
-    for layer, outer in zip(layers, reversed(after), strict=True):
-        result.append(outer.T @ gradient @ before.T)
-        before = layer @ before
-    return result
+    layers = [_square(layer, f"layers[{i}]") for i, layer in enumerate(layers)]
+    width = len(gradient)
+    return [_product(layers[i + 1 :], width).T @ gradient @ _product(layers[:i], width).T for i in range(len(layers))]
+
+
+def first_order_update(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> Tensor:
+    """Return the first-order change ``(d, d)`` of W_e in one step on the layers, for any chain, balanced or not.
+
+    It is ``-lr sum_i A_i A_i^T G B_i^T B_i`` with A_i = W_N ... W_{i+1} after layer i and B_i = W_{i-1} ... W_1 before it.
+
+    Book: eq-first-order
+    """
+    change = torch.zeros_like(_square(gradient, "gradient"))
+    for i, step in enumerate(layer_gradients(layers, gradient)):
+        change -= lr * _product(layers[i + 1 :], len(change)) @ step @ _product(layers[:i], len(change))
+    return change
 
 
 def imbalance(layers: Sequence[Tensor]) -> list[Tensor]:
@@ -151,6 +157,14 @@ def balanced_chain(W_e: Tensor, depth: int, generator: torch.Generator | None = 
     frames.append(U)
     root = torch.diag(sigma ** (1 / depth))
     return [up @ root @ low.T for low, up in pairwise(frames)]
+
+
+def _product(layers: Sequence[Tensor], width: int) -> Tensor:
+    """Return ``W_N ... W_1``; the identity for no layers."""
+    product = torch.eye(width, dtype=torch.float64)
+    for layer in layers:
+        product = layer @ product
+    return product
 
 
 def _depth(depth: int) -> int:
