@@ -1,0 +1,35 @@
+"""The sentence under a figure that says which runs it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def runs_shown(records: Sequence) -> str:
+    """Return one sentence on what was run: profile, number of runs, seeds, steps, device, dates, commits, staleness."""
+    if not records:
+        return "No stored run is there."
+    parts = [f"profile {_joined(r.profile for r in records)}", f"{len(records)} runs", f"seeds {_seeds(records)}"]
+    if all("steps" in r.spec for r in records):
+        parts.append(f"{_joined(f'{r.spec["steps"]:,}' for r in records)} steps")
+    for key, word in (("device", "on"), ("date", "of"), ("commit", "at commit")):
+        shown = [str(r.provenance[key])[: {"date": 10, "commit": 7}.get(key)] for r in records if r.provenance.get(key)]
+        if shown:
+            parts.append(f"{word} {_joined(shown)}")
+    sentence = ", ".join(parts) + "."
+    stale = sum(bool(getattr(r, "stale", False)) for r in records)
+    if stale:
+        sentence += f" {stale} of them were stored by older code."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _joined(items) -> str:
+    items = list(dict.fromkeys(items))
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _seeds(records: Sequence) -> str:
+    seeds = sorted({r.seed for r in records})
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return _joined(map(str, seeds))
