@@ -182,7 +182,7 @@ def check_prior(prior: Tensor, k: int) -> Tensor:
     if prior.shape[-1] != k:
         raise ValueError(f"the prior needs one probability for each of the {k} units, not {prior.shape[-1]}.")
     if not (prior > 0).all():
-        raise ValueError("every probability of the prior must be positive: a zero leaves two units with the same masks.")
+        raise ValueError("every probability of the prior must be positive: a zero gives two units the same masks.")
     if ((prior.sum(-1) - 1).abs() > 1e-9).any():
         raise ValueError(f"the prior must sum to 1, not {prior.sum(-1).flatten()[0].item():.6g}.")
     return prior
