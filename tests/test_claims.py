@@ -490,10 +490,11 @@ def test_differences_of_verdict_files():
 def test_numbers_are_readable():
     assert [wording.number(x) for x in (8.0, 0.123456, 1e-12, math.inf, 123456.7)] == [
         "8", "0.1235", "1e-12", "∞", "1.235e+05"]
-    assert wording.numbers(estimate([7.1, 8.4, 9.2])) == "8.2 [5.6, 10.9] (3 seeds)"
-    assert wording.numbers(estimate([8, 8, 8])) == "8 (3 seeds)"
-    assert wording.numbers(estimate([5, math.inf])) == "5 to ∞ (2 seeds)"
-    assert wording.numbers(estimate([1e-9, 2e-9, 3e-9])) == "2e-09 [-4.84e-10, 4.48e-09] (3 seeds)"
+    assert wording.numbers(estimate([7.1, 8.4, 9.2])) == "8.2 [5.6, 10.9]"
+    assert wording.numbers(estimate([7.1, 8.4, 9.2]), [7.1, 8.4, 9.2]) == "7.1 to 9.2"
+    assert wording.numbers(estimate([8, 8, 8])) == "8"
+    assert wording.numbers(estimate([5, math.inf])) == "5 to ∞"
+    assert wording.numbers(estimate([1e-9, 2e-9, 3e-9])) == "2e-09 [-4.84e-10, 4.48e-09]"
 
 
 # ---- the repository's own ledger ----

@@ -23,22 +23,28 @@
     };
     for (const field of [text, verdict, paper]) field.addEventListener("input", filter);
     const heads = [...board.querySelectorAll("thead th")];
+    const order = board.querySelector("select.by-order");    // for narrow screens, where the heads are hidden
+    const sort = (column, down) => {
+      heads.forEach((head, number) => {
+        if (number === column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        else head.removeAttribute("aria-sort");
+      });
+      order.value = String(column);
+      const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+      const compare = (one, other) => key(one).localeCompare(key(other), "en", { numeric: true });
+      body.append(...[...rows].sort((one, other) => (down ? -compare(one, other) : compare(one, other))));
+    };
     heads.forEach((head, column) => {
+      order.append(new Option(`by ${head.textContent.toLowerCase()}`, column));
       const button = document.createElement("button");
       button.type = "button";
       button.title = "Sort by this column";
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") === "ascending";
-        for (const other of heads) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
-        const compare = (one, other) => key(one).localeCompare(key(other), "en", { numeric: true });
-        const sorted = [...rows].sort((one, other) => (down ? -compare(one, other) : compare(one, other)));
-        body.append(...sorted);
-      });
+      button.addEventListener("click", () => sort(column, head.getAttribute("aria-sort") === "ascending"));
     });
+    order.options[0].text = "as listed";
+    order.addEventListener("input", () => sort(Number(order.value), false));
     board.querySelector(".ledger-filters").hidden = false;
     filter();
   };

@@ -141,13 +141,13 @@ def _reason(cases: list[Case]) -> str:
         groups.setdefault((list(words).index(case.verdict), shown), []).append(case.label)
     parts = []
     for (rank, reason), labels in sorted(groups.items()):
-        said = f"{list(words.values())[rank]} {_join(labels)}"
+        said = f"{list(words.values())[rank]} {join_labels(labels)}"
         parts.append(f"{said} ({reason})" if reason else said)
     return "; ".join(parts)
 
 
-def _join(labels: list[str]) -> str:
-    """Labels in short: depth=4, depth=8 -> depth 4, 8."""
+def join_labels(labels: list[str]) -> str:
+    """Labels of cases in short: depth=4, depth=8 -> depth 4, 8."""
     pairs = [label.split("=", 1) for label in labels]
     if all(len(pair) == 2 and "," not in pair[1] for pair in pairs) and len({pair[0] for pair in pairs}) == 1:
         return f"{pairs[0][0]} {', '.join(pair[1] for pair in pairs)}"

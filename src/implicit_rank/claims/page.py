@@ -17,7 +17,7 @@ from implicit_rank.claims.verdicts import MEANING, VERDICTS
 from implicit_rank.store import checkout
 
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
-_COLUMNS = ("Claim", "Where", "Paper", "Ours", "Verdict", "Why")
+_COLUMNS = ("Claim", "Where", "Paper says", "We find", "Verdict and why")
 
 
 class Shown:
@@ -56,13 +56,13 @@ def counts(judgements: Sequence[Judgement] | None = None) -> Shown:
     papers = list(dict.fromkeys(j.claim.paper for j in judgements))
     rows = [(paper, [j for j in judgements if j.claim.paper == paper]) for paper in papers]
     rows += [("All", judgements)] if len(papers) > 1 else []
-    body = "".join(f'<tr><th scope="row">{escape(name)}</th>' + "".join(
-        f'<td data-label="{verdict}">{n}</td>' for verdict, n in wording.count(part).items()) + "</tr>"
-        for name, part in rows)
-    head = "".join(f'<th scope="col">{_badge(verdict)}</th>' for verdict in VERDICTS)
+    tallies = [wording.count(part) for _, part in rows]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name, _ in rows)
+    body = "".join(f'<tr><th scope="row">{_badge(verdict)}</th>'
+                   + "".join(f"<td>{tally[verdict]}</td>" for tally in tallies) + "</tr>" for verdict in VERDICTS)
     text = "\n".join(f"{name}: {wording.summary(part)}" for name, part in rows)
-    return Shown(f'<div style="overflow-x:auto"><table class="ledger-counts"><thead><tr><th scope="col">Paper</th>'
-                 f"{head}</tr></thead><tbody>{body}</tbody></table></div>", text)
+    return Shown(f'<table class="ledger-counts"><thead><tr><th scope="col">Verdict</th>{head}</tr></thead>'
+                 f"<tbody>{body}</tbody></table>", text)
 
 
 def scoreboard(judgements: Sequence[Judgement] | None = None) -> Shown:
@@ -71,7 +71,8 @@ def scoreboard(judgements: Sequence[Judgement] | None = None) -> Shown:
     papers = list(dict.fromkeys(j.claim.paper for j in judgements))
     fields = ('<label>Text <input type="search" autocomplete="off"></label>'
               f'<label>Verdict <select class="by-verdict">{_options("all verdicts", VERDICTS)}</select></label>'
-              f'<label>Paper <select class="by-paper">{_options("all papers", papers)}</select></label>')
+              f'<label>Paper <select class="by-paper">{_options("all papers", papers)}</select></label>'
+              '<label>Order <select class="by-order"></select></label>')
     html = (f'<div class="ledger-board"><div class="ledger-filters" hidden>{fields}</div>'
             f'<p class="dim" role="status">{len(judgements)} claims</p>{_table(judgements, True)}</div>'
             f"<script>{_asset('ledger.js')}</script>")
@@ -107,7 +108,7 @@ def _table(judgements: Sequence[Judgement], whole: bool = False) -> str:
 def _row(number: int, judgement: Judgement, whole: bool) -> str:
     claim = judgement.claim
     found = "".join(f"<div>{escape(line)}</div>" for line in wording.ours(judgement))
-    profile = f"<div><small>{judgement.profile} profile</small></div>" if found and judgement.profile else ""
+    basis = f"<div><small>{wording.basis(judgement)}</small></div>" if found else ""
     tags = "<div><small>erratum: fails as printed</small></div>" if claim.erratum else (
         "<div><small>corrected form</small></div>" if claim.corrects else "")
     place = f"{escape(claim.paper)}, {escape(claim.where)}" if whole else escape(claim.where)
@@ -116,22 +117,23 @@ def _row(number: int, judgement: Judgement, whole: bool) -> str:
     cells = {
         "Claim": (f"<div>{escape(claim.says)}</div>{tags}", f"{number:04d}"),
         "Where": (f"<div>{place}</div>{link}", None),
-        "Paper": (f"<div>{escape(wording.paper_value(judgement))}</div>"
-                  f"<div><small>accepted: {escape(wording.accepted(judgement))}</small></div>", None),
-        "Ours": (f"{found}{profile}" or "<div>–</div>", None),
-        "Verdict": (f"<div>{_badge(judgement.verdict)}</div>", str(VERDICTS.index(judgement.verdict))),
-        "Why": (f"<div>{reason}</div>" if reason else "", None),
+        "Paper says": (f"<div>{escape(wording.paper_value(judgement))}</div>"
+                       f"<div><small>accepted: {escape(wording.accepted(judgement))}</small></div>", None),
+        "We find": (f"{found}{basis}" or "<div>–</div>", None),
+        "Verdict and why": (f"<div>{_badge(judgement.verdict)}</div>" + (f"<div>{reason}</div>" if reason else ""),
+                            str(VERDICTS.index(judgement.verdict))),
     }
     rendered = "".join(
-        f'<td data-label="{name}"' + (f' data-sort="{key}"' if key is not None else "")
-        + ("" if content else ' data-empty="yes"') + f">{content}</td>" for name, (content, key) in cells.items())
+        f'<td data-label="{name.removesuffix(" and why")}"' + (f' data-sort="{key}"' if key is not None else "")
+        + f">{content}</td>" for name, (content, key) in cells.items())
     anchor = f' id="claim-{claim.id}"' if whole else ""
     return (f'<tr{anchor} data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}">{rendered}</tr>')
 
 
 def _side(title: str, judgement: Judgement) -> str:
     found = "; ".join(wording.ours(judgement))
-    measured = f"<p><small>accepted {escape(wording.accepted(judgement))}; ours {escape(found)}</small></p>"
+    measured = (f"<p><small>accepted: {escape(wording.accepted(judgement))}; we find {escape(found)} "
+                f"({wording.basis(judgement)})</small></p>")
     reason = escape(wording.why(judgement))
     return (f"<p><strong>{title}</strong> {_badge(judgement.verdict)}</p><p>{escape(judgement.claim.says)} <small>"
             f"({escape(judgement.claim.paper)}, {escape(judgement.claim.where)}; "

@@ -48,8 +48,8 @@ def text_table(judgements: Sequence[Judgement], width: int = 110) -> str:
     for row, judgement in zip(rows, judgements, strict=True):
         lines.append(f"{row[0]:{first}}  {row[1]:{second}}  {row[2]}")
         found = "; ".join(wording.ours(judgement))
-        details = [judgement.claim.says, f"ours {found}, accepted {wording.accepted(judgement)}" if found else "",
-                   wording.why(judgement)]
+        measured = f"ours {found} ({wording.basis(judgement)}), accepted {wording.accepted(judgement)}"
+        details = [judgement.claim.says, measured if found else "", wording.why(judgement)]
         lines += [line for text in details if text
                   for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent + "  ")]
     return "\n".join([*lines, "", wording.summary(judgements)]) if lines else wording.summary(judgements)

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from implicit_rank.claims.judging import Case, Judgement
+from implicit_rank.claims.judging import Judgement, join_labels
 from implicit_rank.claims.verdicts import VERDICTS, Estimate
 
 SYMBOLS = {"reproduced": "✔", "partly": "◐", "not reproduced": "✘", "inconclusive": "?", "not run": "○"}
@@ -19,30 +19,39 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def numbers(found: Estimate) -> str:
-    """Estimate, interval (two digits of its half-width; omitted when it is a point) and number of seeds."""
-    low, high = found.interval
-    seeds = f"{found.n} seed{'s' * (found.n != 1)}"
-    if low == high or math.isinf(high - low):
-        shown = number(found.estimate) if low == high else f"{number(low)} to {number(high)}"
-        return f"{shown} ({seeds})"
+def numbers(found: Estimate, values: Sequence[float] | None = None) -> str:
+    """Estimate and interval (two digits of its half-width; omitted when it is a point).
+
+    Given the single `values`, their range instead: what counts when each seed is judged by itself.
+    """
+    low, high = (min(values), max(values)) if values else found.interval
+    if low == high:
+        return number(low)
+    if values or math.isinf(high - low):
+        return f"{number(low)} to {number(high)}"
     decimals = 1 - math.floor(math.log10((high - low) / 2))
     if 0 <= decimals <= 4:
-        estimate, low, high = (f"{value:.{decimals}f}" for value in (found.estimate, low, high))
-    else:
-        estimate, low, high = (f"{value:.3g}" for value in (found.estimate, low, high))
-    return f"{estimate} [{low}, {high}] ({seeds})"
-
-
-def case_line(case: Case) -> str:
-    """A case's label and numbers, as far as there are any."""
-    found = numbers(case.numbers) if case.numbers else "no number"
-    return f"{case.label}: {found}" if case.label else found
+        return f"{found.estimate:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"{found.estimate:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def ours(judgement: Judgement) -> list[str]:
-    """What we found, one line per case; empty when nothing was run."""
-    return [case_line(case) for case in judgement.cases if case.verdict != "not run"]
+    """What we found: one line per result with the cases that gave it; empty when nothing was run."""
+    lines: dict[str, list[str]] = {}
+    for case in judgement.cases:
+        if case.verdict != "not run":
+            each = list(case.values.values()) if judgement.claim.seeds == "each" else None
+            lines.setdefault(numbers(case.numbers, each) if case.numbers else "no number", []).append(case.label)
+    return [f"{join_labels(labels)}: {found}" if labels != [""] else found for found, labels in lines.items()]
+
+
+def basis(judgement: Judgement) -> str:
+    """What our numbers rest on: seeds and profile; empty when nothing was run."""
+    sizes = sorted({case.numbers.n for case in judgement.cases if case.numbers})
+    if not sizes:
+        return ""
+    seeds = f"{sizes[0]} to {sizes[-1]} seeds" if len(sizes) > 1 else f"{sizes[0]} seed{'s' * (sizes[0] != 1)}"
+    return f"{seeds}, {judgement.profile} profile"
 
 
 def accepted(judgement: Judgement) -> str:

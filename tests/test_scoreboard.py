@@ -1,0 +1,177 @@
+"""The ledger's HTML: whole, escaped, self-contained, sortable and filterable in a browser."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from implicit_rank import claims
+from implicit_rank.claims.grammar import Claim
+from implicit_rank.claims.judging import Case, Judgement
+from implicit_rank.claims.page import meanings
+from implicit_rank.claims.verdicts import VERDICTS, estimate
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+
+
+def made(name, verdict, values=(8.0, 8.2, 7.9), paper="Sun 2021", says="The rank is 8.", **fields):
+    claim = Claim(paper=paper, id=name, where=f"Figure {name}", says=says, chapter="02_greedy_rank", kind="value",
+                  experiment="made", measure="value", expected=8, tolerance=0.5, **fields)
+    if verdict == "not run":
+        case = Case("", verdict, "no stored run of made at the paper profile")
+    else:
+        case = Case("", verdict, "", estimate(values), dict(enumerate(values)), ("abc",))
+    return Judgement(claim, verdict, case.reason, (case,), "paper" if verdict != "not run" else None, case.runs, False)
+
+
+@pytest.fixture
+def judgements():
+    return [
+        made("one", "reproduced", says="Zwölf < 13 & \"so\" <script>alert(1)</script>"),
+        made("two", "not run", paper="Bao 2020"),
+        made("three", "not reproduced", (3, 3, 3), erratum=True, paper_value="8 > 7", note="It is <b>3</b>."),
+        made("four", "inconclusive", (6, 8, 10), paper="Bao 2020"),
+        made("five", "reproduced", (8, 8, 8), corrects="three", paper_value=8),
+        made("six", "partly", (8, 8, 7), seeds="each"),
+    ]
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects elements and text, and fails on tags that do not nest."""
+
+    VOID: ClassVar = {"input", "br", "meta", "link", "img"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.elements, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+
+def parse(shown):
+    checker = Checker()
+    checker.feed(shown._repr_html_())
+    checker.close()
+    assert checker.open == []
+    return checker
+
+
+def everything(judgements):
+    return [claims.badges("02", judgements), claims.rows_for("02", judgements), claims.counts(judgements),
+            claims.scoreboard(judgements), claims.errata(judgements), meanings()]
+
+
+def test_html_is_whole_escaped_and_loads_nothing(judgements):
+    for shown in everything(judgements):
+        checker = parse(shown)
+        assert not [attrs for _, attrs in checker.elements if "src" in attrs]
+        assert not [tag for tag, _ in checker.elements if tag in ("link", "img", "iframe", "b")]
+        assert "http" not in shown._repr_html_()
+        assert "alert(1)" not in "".join(re.findall(r"<script>(.*?)</script>", shown._repr_html_(), re.DOTALL))
+        assert repr(shown)
+        assert "<div" not in repr(shown)
+
+
+def test_every_row_says_everything(judgements):
+    checker = parse(claims.rows_for("02", judgements))
+    text = " ".join(" ".join(checker.text).split())
+    for said in ('Zwölf < 13 & "so" <script>alert(1)</script>', "Figure one", "accepted: 8 ± 0.5", "8 > 7",
+                 "8.03 [7.65, 8.41]", "3 seeds, paper profile", "It is <b>3</b>.", "erratum: fails as printed",
+                 "corrected form", "No stored run of made at the paper profile.", "7 to 8", "in each seed"):
+        assert said in text, said
+    for symbol, verdict in zip("✔◐✘?○", VERDICTS, strict=True):
+        assert f"{symbol} {verdict}" in text    # never colour alone
+    cells = [attrs for tag, attrs in checker.elements if tag == "td"]
+    assert len(cells) == 5 * len(judgements)
+    assert all(attrs["data-label"] for attrs in cells)
+
+
+def test_ids_stay_unique_when_shown_twice(judgements):
+    for shown in (claims.badges("02", judgements), claims.rows_for("02", judgements), claims.counts(judgements),
+                  claims.errata(judgements)):
+        assert not [attrs["id"] for _, attrs in parse(shown).elements if "id" in attrs]
+    ids = [attrs["id"] for _, attrs in parse(claims.scoreboard(judgements)).elements if "id" in attrs]
+    assert ids == [f"claim-{j.claim.id}" for j in judgements]
+
+
+def test_counts_and_errata(judgements):
+    assert repr(claims.counts(judgements)).splitlines()[-1] == (
+        "All: 6 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 inconclusive, 1 not run")
+    text = " ".join(parse(claims.errata(judgements)).text)
+    assert text.index("Figure three") < text.index("Figure five")
+    assert "Figure one" not in text
+    assert "No errata" in repr(claims.errata(judgements[:1]))
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+SCRIPT = """
+<pre></pre><script>
+const out = (name, value) => document.querySelector("pre").append(`${name}: ${value}\\n`);
+const rows = () => [...document.querySelectorAll("tbody tr")].filter((row) => !row.hidden)
+  .map((row) => row.id.replace("claim-", "")).join(" ");
+const set = (selector, value) => {
+  const field = document.querySelector(selector);
+  field.value = value;
+  field.dispatchEvent(new Event("input"));
+};
+const heads = [...document.querySelectorAll("thead button")];
+out("first", rows());
+heads[4].click(); out("verdict", rows() + " " + heads[4].parentNode.getAttribute("aria-sort"));
+heads[4].click(); out("back", rows() + " " + heads[4].parentNode.getAttribute("aria-sort"));
+set("select.by-order", "0"); out("listed", rows() + " " + document.querySelectorAll("[aria-sort]").length);
+set("input", "zwolf"); out("text", rows() + " " + document.querySelector("[role=status]").textContent);
+set("input", ""); set("select.by-verdict", "reproduced"); out("chosen", rows());
+set("select.by-paper", "Bao 2020"); out("none", rows());
+set("select.by-verdict", ""); out("paper", rows());
+heads[0].focus(); out("focus", document.activeElement === heads[0]);
+</script>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_sorting_and_filtering_in_a_browser(judgements, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><meta charset='utf-8'><body>{claims.scoreboard(judgements)._repr_html_()}{SCRIPT}",
+                    encoding="utf-8")
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync",
+             f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
+    done = subprocess.run([BROWSER, *words], capture_output=True, text=True, timeout=60, check=True)
+    lines = dict(line.split(": ", 1) for line in re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)[1].splitlines())
+    assert lines == {
+        "first": "one two three four five six",
+        "verdict": "one five six three four two ascending",
+        "back": "two four three six one five descending",
+        "listed": "one two three four five six 1",
+        "text": "one 1 of 6 claims shown",
+        "chosen": "one five",
+        "none": "",
+        "paper": "two four",
+        "focus": "true",
+    }
+
+
+@pytest.mark.parametrize("name", ["scoreboard", "errata"])
+def test_the_pages_run(name, monkeypatch):
+    text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
+    cells = re.findall(r"```{code-cell}\n:tags: \[[a-z, -]+\]\n\n(.*?)```", text, re.DOTALL)
+    assert cells
+    namespace = {}
+    for cell in cells:
+        *statements, last = cell.strip().splitlines()
+        exec("\n".join(statements), namespace)
+        assert eval(last, namespace)._repr_html_().startswith('<div class="ledger">')
