@@ -49,6 +49,13 @@ def cost(spec) -> float:
     return spec.steps * spec.k * (width if spec.optimiser == "adam" else 100 + spec.k)
 
 
+def snapshot_steps(steps: int) -> list[int]:
+    """Return the steps whose U^T W2 is kept: those of Figure 3, or like shares of a shorter run."""
+    if steps >= SNAPSHOTS[-1]:
+        return list(SNAPSHOTS)
+    return sorted({0, steps // 10, steps // 3, steps})
+
+
 def run_batch(specs: Sequence, device: str, report: Callable[[int], None]) -> list[Result]:
     """Train members that share everything but seed, rate, penalties and prior, all at once."""
     began, first = time.perf_counter(), specs[0]
@@ -79,7 +86,7 @@ def run_batch(specs: Sequence, device: str, report: Callable[[int], None]) -> li
             batch=first.batch or None,
             dtype=getattr(torch, first.dtype),
             device=device,
-            snapshots_at=[step for step in SNAPSHOTS if step <= first.steps] if first.images else (),
+            snapshots_at=snapshot_steps(first.steps) if first.images else (),
             stop_at=first.stop_at,
             progress=report,
         )
