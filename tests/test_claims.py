@@ -228,8 +228,8 @@ def test_cases_combine(store):
     assert verdict(store, claim(cases={"depth": [4, 20]}))[0] == "inconclusive"
     found, reason = verdict(store, claim(cases={"depth": [4, 64]}))
     assert found == "not run"
-    assert reason == ("holds for depth 4; not run for depth 64 (no stored run of made with depth=64 at the paper "
-                      "profile)")
+    assert reason == "holds for depth 4; not run for depth 64 (no stored run of made at the paper profile)"
+    assert verdict(store, claim(cases={"depth": [32, 64]})) == ("not run", "no stored run of made at the paper profile")
     judgement = claims.judge(claim(cases={"depth": [4, 16], "alpha": [1.0]}), store, FREE)
     assert [case.label for case in judgement.cases] == ["depth=4, alpha=1", "depth=16, alpha=1"]
     assert judgement.estimate is None
@@ -493,6 +493,7 @@ def test_numbers_are_readable():
     assert wording.numbers(estimate([7.1, 8.4, 9.2])) == "8.2 [5.6, 10.9]"
     assert wording.numbers(estimate([7.1, 8.4, 9.2]), [7.1, 8.4, 9.2]) == "7.1 to 9.2"
     assert wording.numbers(estimate([8, 8, 8])) == "8"
+    assert wording.numbers(estimate([2100, 2900, 3300])) == "2800 [1200, 4300]"
     assert wording.numbers(estimate([5, math.inf])) == "5 to ∞"
     assert wording.numbers(estimate([1e-9, 2e-9, 3e-9])) == "2e-09 [-4.84e-10, 4.48e-09]"
 

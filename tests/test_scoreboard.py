@@ -10,8 +10,9 @@ from typing import ClassVar
 import pytest
 
 from implicit_rank import claims
+from implicit_rank.claims.evidence import Case
 from implicit_rank.claims.grammar import Claim
-from implicit_rank.claims.judging import Case, Judgement
+from implicit_rank.claims.judging import Judgement
 from implicit_rank.claims.page import meanings
 from implicit_rank.claims.verdicts import VERDICTS, estimate
 

@@ -380,6 +380,8 @@ PACKAGE = {
     "linear/__init__.py": "from .loop import train\n",
     "linear/loop.py": "RULES = {}\n\ndef rule(f):\n    RULES[f.__name__] = f\n    return f\n\n"
                       "@rule\ndef adam(x):\n    return x\n\ndef train(spec):\n    return RULES['adam'](spec)\n",
+    "experiments/split.py": "from implicit_rank.experiments.split_run import run\n",
+    "experiments/split_run.py": "def run(specs):\n    return specs + 1\n\ndef cost():\n    return 2\n",
     "figures/__init__.py": "def draw():\n    pass\n",
     "experiments/__init__.py": "",
     "experiments/demo.py": '''
@@ -429,7 +431,7 @@ def package(tmp_path, monkeypatch):
     def current():
         module._read.cache_clear()
         fingerprint.cache_clear()
-        return fingerprint("implicit_rank.experiments.demo")
+        return [fingerprint(f"implicit_rank.experiments.{name}") for name in ("demo", "split")]
 
     def edit(name, old, new):
         before, text = current(), (tmp_path / name).read_text()
@@ -453,6 +455,7 @@ def package(tmp_path, monkeypatch):
     ("linear/__init__.py", "import train", "import adam as train"),
     ("spectra.py", "x * FACTOR", "x + FACTOR"),
     ("spectra.py", "FACTOR = 2", "FACTOR = 2.0"),
+    ("experiments/split_run.py", "specs + 1", "specs + 2"),
 ])
 def test_editing_what_computes_makes_stale(package, name, old, new):
     assert package(name, old, new)
@@ -467,6 +470,7 @@ def test_editing_what_computes_makes_stale(package, name, old, new):
     ("experiments/demo.py", 'scalars["rank"]', 'scalars["code_rank"]'),
     ("experiments/demo.py", "return []", "return [profile]"),
     ("experiments/demo.py", "helper(specs), Chain", "helper( specs ),  Chain"),
+    ("experiments/split_run.py", "return 2", "return 3"),
     ("figures/__init__.py", "pass", "return 1"),
     ("spectra.py", "def unused(x):\n    return x", "def unused(x):\n    return -x"),
 ])

@@ -1,11 +1,12 @@
 """The claims ledger: TOML in, estimates with intervals, verdicts out; nobody types a verdict.
 
-`grammar` reads ``book/claims/*.toml``, `judging` picks the stored runs and measures them, `verdicts` holds the
-statistics, `report` and `page` show the result as text and as HTML.
+`grammar` reads ``book/claims/*.toml``, `evidence` picks the stored runs and measures them, `verdicts` holds the
+statistics, `judging` decides, `report` and `page` show the result as text and as HTML.
 """
 
+from implicit_rank.claims.evidence import Case, Experiment
 from implicit_rank.claims.grammar import Claim, ClaimError, load_claims, read_claims
-from implicit_rank.claims.judging import Case, Experiment, Judgement, judge, known_experiments
+from implicit_rank.claims.judging import Judgement, judge, known_experiments
 from implicit_rank.claims.page import badges, counts, errata, meanings, rows_for, scoreboard
 from implicit_rank.claims.report import (
     add_arguments,

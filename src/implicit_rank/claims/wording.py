@@ -30,8 +30,9 @@ def numbers(found: Estimate, values: Sequence[float] | None = None) -> str:
     if values or math.isinf(high - low):
         return f"{number(low)} to {number(high)}"
     decimals = 1 - math.floor(math.log10((high - low) / 2))
-    if 0 <= decimals <= 4:
-        return f"{found.estimate:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    if -5 <= decimals <= 4:
+        shown = [f"{round(value, decimals):.{max(decimals, 0)}f}" for value in (found.estimate, low, high)]
+        return f"{shown[0]} [{shown[1]}, {shown[2]}]"
     return f"{found.estimate:.3g} [{low:.3g}, {high:.3g}]"
 
 

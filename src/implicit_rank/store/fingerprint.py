@@ -46,8 +46,9 @@ def fingerprint_parts(module: str) -> dict[str, str] | None:
         return None
     walk = _Walk()
     specs = [name for name, nodes in start.defs.items() if any(_is_spec(node) for node in nodes)]
-    for name in ["run", *specs] if "run" in start.defs else list(start.defs):
-        walk.reach(start, name)
+    has_run = "run" in start.defs or "run" in start.imports
+    for name in ["run", *specs] if has_run else list(start.defs):
+        walk.follow(start, [name])
     return walk.parts
 
 
@@ -93,9 +94,9 @@ class _Walk:
         self.parts[key] = "".join(_normalised(node) for node in nodes)
         for node in nodes:
             for path in _paths(node):
-                self._follow(module, path)
+                self.follow(module, path)
 
-    def _follow(self, module: _Module, path: list[str]) -> None:
+    def follow(self, module: _Module, path: list[str]) -> None:
         if path[0] in module.defs:
             self.reach(module, path[0])
         for target in module.imports.get(path[0], ()):
@@ -108,7 +109,7 @@ class _Walk:
         length = next(size for size in range(len(path), 0, -1) if _read(".".join(path[:size])) is not None)
         module, rest = _read(".".join(path[:length])), path[length:]
         if rest and (rest[0] in module.defs or rest[0] in module.imports):
-            self._follow(module, rest)
+            self.follow(module, rest)
         elif length > 1 or rest:    # a module used as a value, or a name it does not bind: all of it
             for name in list(module.defs):
                 self.reach(module, name)
