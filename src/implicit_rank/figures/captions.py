@@ -11,7 +11,7 @@ def runs_shown(records: Sequence) -> str:
         return "No stored run is there."
     parts = [f"profile {_joined(r.profile for r in records)}", f"{len(records)} runs", f"seeds {_seeds(records)}"]
     if all("steps" in r.spec for r in records):
-        parts.append(f"{_joined(f'{r.spec["steps"]:,}' for r in records)} steps")
+        parts.append(f"{_joined(format(r.spec['steps'], ',') for r in records)} steps")
     for key, word in (("device", "on"), ("date", "of"), ("commit", "at commit")):
         shown = [str(r.provenance[key])[: {"date": 10, "commit": 7}.get(key)] for r in records if r.provenance.get(key)]
         if shown:
