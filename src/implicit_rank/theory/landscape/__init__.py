@@ -1,0 +1,75 @@
+"""Regularised linear autoencoders: losses, stationary points, exact Hessians and bounds (Bao 2020, 2, 4 and 5)."""
+
+from implicit_rank.theory.landscape.bounds import (
+    best_penalties,
+    l2_bound_gap,
+    l2_bound_printed,
+    l2_bound_quadratic,
+    l2_bound_rotation,
+    l2_bound_sharp,
+    linear_penalties,
+)
+from implicit_rank.theory.landscape.hessian import (
+    class_hessian_eigenvalues,
+    l2_condition_number,
+    l2_hessian_eigenvalues,
+    rotation_curvature,
+    scaling_curvature,
+)
+from implicit_rank.theory.landscape.losses import (
+    l2_gradients,
+    l2_loss,
+    principal_axes,
+    reconstruction_gradients,
+    reconstruction_loss,
+)
+from implicit_rank.theory.landscape.nested_dropout import (
+    nested_dropout_bound_printed,
+    nested_dropout_bound_sharp,
+    nested_dropout_condition_number,
+    nested_dropout_gradients,
+    nested_dropout_hessian_eigenvalues,
+    nested_dropout_loss,
+    nested_dropout_prior,
+)
+from implicit_rank.theory.landscape.stationary import (
+    class_index,
+    class_loss,
+    optimal_assignment,
+    printed_stationary_point,
+    stationary_classes,
+    stationary_point,
+)
+
+__all__ = [
+    "best_penalties",
+    "class_hessian_eigenvalues",
+    "class_index",
+    "class_loss",
+    "l2_bound_gap",
+    "l2_bound_printed",
+    "l2_bound_quadratic",
+    "l2_bound_rotation",
+    "l2_bound_sharp",
+    "l2_condition_number",
+    "l2_gradients",
+    "l2_hessian_eigenvalues",
+    "l2_loss",
+    "linear_penalties",
+    "nested_dropout_bound_printed",
+    "nested_dropout_bound_sharp",
+    "nested_dropout_condition_number",
+    "nested_dropout_gradients",
+    "nested_dropout_hessian_eigenvalues",
+    "nested_dropout_loss",
+    "nested_dropout_prior",
+    "optimal_assignment",
+    "principal_axes",
+    "printed_stationary_point",
+    "reconstruction_gradients",
+    "reconstruction_loss",
+    "rotation_curvature",
+    "scaling_curvature",
+    "stationary_classes",
+    "stationary_point",
+]
