@@ -8,22 +8,40 @@ from implicit_rank.book import commands, runs
 from implicit_rank.book.layout import BookError
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(arguments: list[str]) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m implicit_rank", description=__doc__.split(":")[0] + ".")
     sub = top.add_subparsers(metavar="COMMAND", required=True)
     commands.add_to(sub)
     runs.add_to(sub)
+    ledger = sub.add_parser("claims", help="print the verdict on every claim")
+    if arguments[:1] == ["claims"]:  # the ledger needs the experiments, hence PyTorch: only when asked for
+        from implicit_rank import claims
+
+        claims.add_arguments(ledger)
+        ledger.set_defaults(command=claims_command)
     return top
+
+
+def claims_command(args: argparse.Namespace) -> int:
+    from implicit_rank import claims
+    from implicit_rank.store import StoreError
+
+    try:
+        print(claims.command(args))
+    except StoreError as error:
+        raise BookError(str(error)) from error
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; what a person can mend is one sentence and exit code 1, bad usage 2, Ctrl-C 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave as tidily as after Ctrl-C
-    args = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parser(arguments).parse_args(arguments)
     try:
         return args.command(args)
     except KeyboardInterrupt:
-        print("\nInterrupted: finished chapters are kept, the one under way was dropped.", file=sys.stderr)
+        print("\nInterrupted: what was finished is kept, what was under way was dropped.", file=sys.stderr)
         return 130
     except BookError as error:
         print(error, file=sys.stderr)
@@ -32,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
+            return 1
         where = f" {error.filename}" if error.filename else ""
         print(f"Cannot read or write{where}: {error.strerror or error}.", file=sys.stderr)
         return 1

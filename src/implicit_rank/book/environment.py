@@ -23,8 +23,8 @@ def prepare(layout: Layout) -> str:
     for name in (KERNEL, "python3"):
         write_if_changed(folder / "kernels" / name / "kernel.json", json.dumps(spec, indent=1).encode())
     ipython = folder / "ipython"
-    # ipykernel warns on stderr about its TCP transport; a notebook's own errors do not go through this log
-    write_if_changed(ipython / "profile_default" / "ipython_kernel_config.py", b"c.IPKernelApp.log_level = 40\n")
+    # ipykernel logs its TCP transport and every interrupt; a notebook's own errors do not go through this log
+    write_if_changed(ipython / "profile_default" / "ipython_kernel_config.py", b"c.IPKernelApp.log_level = 50\n")
     os.environ.update(
         JUPYTER_PATH=str(folder),
         JUPYTER_DATA_DIR=str(folder),

@@ -4,6 +4,7 @@ import ast
 import difflib
 import hashlib
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -195,6 +196,7 @@ def _run(layout, source, notebook, parameters, kernel):
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs as errors, we say in our own words
     partial = layout.failed / f"{source.stem}.ipynb"
     fresh = layout.build / "running" / f"{source.stem}.ipynb"
     write_if_changed(fresh, notebook_bytes(notebook))
@@ -225,13 +227,9 @@ def _run(layout, source, notebook, parameters, kernel):
 def _explain(layout, source, partial, name, value):
     """Chapter, cell, first line of its source, error, and where the partial notebook lies."""
     cells = code_cells(nbformat.read(partial, 4))
-    failed = [
-        i
-        for i, c in enumerate(cells)
-        if any(o.output_type == "error" for o in c.outputs)
-        or c.metadata.get("papermill", {}).get("status") in ("failed", "running")
-    ]
-    number = failed[0] if failed else 0
+    raised = [i for i, c in enumerate(cells) if any(o.output_type == "error" for o in c.outputs)]
+    begun = [i for i, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time")]
+    number = raised[0] if raised else (begun or [0])[-1]  # a kernel that dies raises nothing
     lines = [line for line in cells[number].source.splitlines() if line.strip()] or ["(empty)"]
     first_line = next((line for line in str(value).splitlines() if line.strip()), "")
     return (

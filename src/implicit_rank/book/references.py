@@ -103,13 +103,18 @@ def _definitions_in(path: Path, prefix: str, changed: int):
     return found
 
 
-def definitions(package: Path) -> dict[str, tuple[Path, int, str]]:
-    """Dotted name below the package -> (file, line, docstring), for every function, class and method."""
+def definitions(package: Path, only: str | None = None) -> dict[str, tuple[Path, int, str]]:
+    """Dotted name below the package -> (file, line, docstring), for every function, class and method.
+
+    With `only`, a dotted name, no other file is looked at than those that can define it.
+    """
     found = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
-        found |= _definitions_in(path, ".".join(parts), path.stat().st_mtime_ns) if parts else {}
+        name = ".".join(parts)
+        if name and (only is None or only.startswith(f"{name}.")):
+            found |= _definitions_in(path, name, path.stat().st_mtime_ns)
     return found
 
 

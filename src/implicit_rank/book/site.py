@@ -104,7 +104,8 @@ def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line
     elif done.returncode or warnings:
         # a second build would not repeat the warnings of pages it finds unchanged
         shutil.rmtree(out / "_build" / ".doctrees", ignore_errors=True)
-        shown = warnings or log.splitlines()[-25:]
+        crash = log.partition("Exception occurred:\n")[2].splitlines()[:12]
+        shown = warnings or crash or log.splitlines()[-25:]
         raise BookError(
             "\n  ".join(["the site was not built cleanly:", *shown, f"all of it: {layout.short(out / 'html.log')}"])
         )

@@ -22,7 +22,7 @@ class Implementation(SphinxRole):
     def run(self):
         package = Layout(Path(self.env.srcdir)).package
         literal = nodes.literal(self.text, self.text, classes=["implementation"])
-        found = definitions(package).get(self.text)
+        found = definitions(package, self.text).get(self.text)
         if found is None:
             log.warning("the package has no %r", self.text, location=self.get_location())
             return [literal], []
