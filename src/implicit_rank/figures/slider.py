@@ -59,9 +59,10 @@ def moving_bars(
     return Html(
         f'<div id="{name}" role="group" aria-label="{escape(description)}" style="margin:1em 0">'
         f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(drawn)}</div>'
-        f'<p style="display:flex;gap:.8em;align-items:center"><button type="button" aria-label="Play or pause">▶</button>'
+        '<p style="display:flex;gap:.8em;align-items:center">'
+        '<button type="button" aria-label="Play or pause">▶</button>'
         f'<input type="range" min="0" max="{len(data["steps"]) - 1}" value="0" style="flex:1" aria-label="Step"/>'
-        f'<output style="min-width:8em">step 0</output></p>'
+        '<output style="min-width:8em">step 0</output></p>'
         f"<script>{_SCRIPT.replace('NAME', json.dumps(name)).replace('DATA', json.dumps(data, separators=(',', ':')))}"
         "</script></div>"
     )
