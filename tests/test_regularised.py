@@ -210,13 +210,17 @@ def test_members_do_not_influence_each_other(model, moments):
     torch.testing.assert_close(both.decoder[1], alone.decoder[0], rtol=1e-9, atol=1e-12)
 
 
-RATES = {"nonuniform_l2": 0.05, "rag": 0.004, "deterministic_nested_dropout": 0.02}
+RATES = {
+    "nonuniform_l2": ("nesterov", 0.05),
+    "rag": ("gd", 0.03),    # momentum unbalances the weights and leaves RAG a floor of misalignment
+    "deterministic_nested_dropout": ("nesterov", 0.02),
+}
 
 
 @pytest.mark.parametrize("model", list(RATES))
 def test_ordered_axes_are_found(model, moments):
     trained = train_regularised(
-        moments, model, "nesterov", K, lr=RATES[model], steps=6000, record_at=[6000], seeds=(0, 1), **OPTIONS[model]
+        moments, model, RATES[model][0], K, lr=RATES[model][1], steps=6000, record_at=[6000], seeds=(0, 1), **OPTIONS[model]
     )
     assert (trained.descent.series["d_align_ordered"][:, -1] < 0.01).all()
     assert (trained.descent.series["d_sub"][:, -1] < 1e-6).all()

@@ -19,20 +19,36 @@ NAMES = {
     "uniform_l2": "uniform ℓ2",
 }
 OPTIMISERS = {"nesterov": "Nesterov momentum", "adam": "Adam", "gd": "gradient descent"}
-STYLES = {
-    model: {"color": COLOURS[i], "linestyle": DASHES[i], "marker": MARKERS[i]} for i, model in enumerate(NAMES)
-}
+STYLES = {model: {"color": COLOURS[i], "linestyle": DASHES[i], "marker": MARKERS[i]} for i, model in enumerate(NAMES)}
 # steps to d_align = 0.3 read off the published Figure 4 (within 5 %)
 PAPER_FIGURE_4 = {
-    ("rag", "nesterov"): {2: 850, 5: 3100, 10: 3400, 20: 3700, 50: 4100, 100: 7000, 200: 12_100, 300: 15_500,
-                          400: 18_200, 500: 16_500},
+    ("rag", "nesterov"): {
+        2: 850,
+        5: 3100,
+        10: 3400,
+        20: 3700,
+        50: 4100,
+        100: 7000,
+        200: 12_100,
+        300: 15_500,
+        400: 18_200,
+        500: 16_500,
+    },
     ("nonuniform_l2", "nesterov"): {2: 120, 5: 780, 10: 3000, 20: 11_100, 50: 31_700},
     ("deterministic_nested_dropout", "nesterov"): {2: 100, 5: 570, 10: 3400, 20: 3000, 50: 24_000},
     ("nested_dropout", "nesterov"): {2: 90, 5: 1260, 10: 6400, 20: 24_800},
     ("rag", "adam"): {2: 2300, 5: 2300},
     ("nonuniform_l2", "adam"): {2: 280, 5: 900, 10: 2400, 20: 3800, 50: 6200, 100: 20_500},
-    ("deterministic_nested_dropout", "adam"): {2: 310, 5: 900, 10: 1300, 20: 1700, 50: 1900, 100: 1200, 200: 1900,
-                                               300: 22_500},
+    ("deterministic_nested_dropout", "adam"): {
+        2: 310,
+        5: 900,
+        10: 1300,
+        20: 1700,
+        50: 1900,
+        100: 1200,
+        200: 1900,
+        300: 22_500,
+    },
     ("nested_dropout", "adam"): {2: 210, 5: 2700, 10: 4500, 20: 8500},
     ("vae", "nesterov"): {2: 2000},
 }
@@ -62,8 +78,15 @@ def dynamics(records: Sequence) -> Figure:
                     axes[row, column].fill_between(steps, low, high, color=line["color"], alpha=0.15, linewidth=0)
             top, bottom = axes[:, column]
             top.axhline(null, color="#777777", linestyle=":", linewidth=1.2)
-            top.annotate("random rotation", (0.02, null), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                         textcoords="offset points", fontsize=8, color="#555555")
+            top.annotate(
+                "random rotation",
+                (0.02, null),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                fontsize=8,
+                color="#555555",
+            )
             top.set(title=OPTIMISERS[optimiser], ylim=(0, 1))
             bottom.set(xlabel="full-batch steps", yscale="log", xscale="log", xlim=(10, None), ylim=(1e-16, 2))
         axes[0, 0].set_ylabel("distance from the axes\n$d_{align}$")
@@ -159,6 +182,7 @@ def scaling(records: Sequence, level: float = 0.3, limit: int | None = None, pap
     with house():
         figure, axes = canvas(1, len(optimisers), 4.2, sharey=True, squeeze=False)
         for axis, optimiser in zip(axes[0], optimisers, strict=True):
+            axis.set(xscale="log", yscale="log")
             for model, style in STYLES.items():
                 runs = [r for r in records if (r.spec["model"], r.spec["optimiser"]) == (model, optimiser)]
                 if not runs:
@@ -166,10 +190,18 @@ def scaling(records: Sequence, level: float = 0.3, limit: int | None = None, pap
                 _scaling_line(axis, runs, level, limit, NAMES[model], style)
                 published = PAPER_FIGURE_4.get((model, optimiser)) if paper else None
                 if published:
-                    axis.plot(published.keys(), published.values(), color="#999999", linewidth=0.9, zorder=1,
-                              linestyle=style["linestyle"], marker=style["marker"], markersize=2.5)
+                    axis.plot(
+                        published.keys(),
+                        published.values(),
+                        color="#999999",
+                        linewidth=0.9,
+                        zorder=1,
+                        linestyle=style["linestyle"],
+                        marker=style["marker"],
+                        markersize=2.5,
+                    )
             axis.axhline(limit, color="#bbbbbb", linewidth=0.8)
-            axis.set(title=OPTIMISERS[optimiser], xlabel="latent width k", xscale="log", yscale="log")
+            axis.set(title=OPTIMISERS[optimiser], xlabel="latent width k")
             widths = sorted({r.spec["k"] for r in records})
             axis.set_xticks(widths, [str(k) if k not in (300, 400) else "" for k in widths])
             axis.minorticks_off()
@@ -195,14 +227,23 @@ def _scaling_line(axis, runs: Sequence, level: float, limit: int, label: str, st
     times = {k: [first_step(r, level) for r in runs if r.spec["k"] == k] for k in widths}
     medians = [np.median(np.minimum(times[k], 1e12)) for k in widths]
     done = [(k, t) for k, t in zip(widths, medians, strict=True) if t < 1e11]
-    axis.plot(*(zip(*done, strict=True) if done else ([], [])), label=label, **style)
+    if done:
+        axis.plot(*zip(*done, strict=True), label=label, **style)
     for k in widths:
         reached = [t for t in times[k] if np.isfinite(t)]
-        axis.plot([k] * len(reached), reached, linestyle="", marker=style["marker"], markersize=3, alpha=0.45,
-                  color=style["color"])
+        axis.plot(
+            [k] * len(reached),
+            reached,
+            linestyle="",
+            marker=style["marker"],
+            markersize=3,
+            alpha=0.45,
+            color=style["color"],
+        )
     failed = [k for k in widths if not np.isfinite(times[k]).any()]
-    axis.plot(failed, [limit] * len(failed), linestyle="", marker="x", markersize=8, markeredgewidth=1.8,
-              color=style["color"])
+    axis.plot(
+        failed, [limit] * len(failed), linestyle="", marker="x", markersize=8, markeredgewidth=1.8, color=style["color"]
+    )
 
 
 def rates(records: Sequence, level: float = 0.1) -> Figure:
@@ -217,20 +258,28 @@ def rates(records: Sequence, level: float = 0.1) -> Figure:
     with house():
         figure, axes = canvas(1, len(optimisers), 3.9, sharey=True, squeeze=False)
         for axis, optimiser in zip(axes[0], optimisers, strict=True):
+            axis.set(xscale="log", yscale="log")
             for i, key in enumerate(keys):
                 runs = [
-                    r for r in records
+                    r
+                    for r in records
                     if r.spec["optimiser"] == optimiser
                     and (r.spec["model"], r.spec["prior"], r.spec["penalties"]) == key
                 ]
                 steps = {}
                 for r in runs:
-                    steps.setdefault(r.spec["lr"], []).append(first_step(r, level))
+                    steps.setdefault(r.scalars["lr"], []).append(first_step(r, level))
                 medians = [min(float(np.median(np.minimum(v, 1e12))), 1.6 * limit) for _, v in sorted(steps.items())]
-                axis.plot(sorted(steps), medians, label=variants.get(key, NAMES[key[0]]), color=COLOURS[i],
-                          linestyle=DASHES[i], marker=MARKERS[i])
+                axis.plot(
+                    sorted(steps),
+                    medians,
+                    label=variants.get(key, NAMES[key[0]]),
+                    color=COLOURS[i],
+                    linestyle=DASHES[i],
+                    marker=MARKERS[i],
+                )
             axis.axhline(limit, color="#bbbbbb", linewidth=0.8)
-            axis.set(title=OPTIMISERS[optimiser], xlabel="learning rate", xscale="log", yscale="log")
+            axis.set(title=OPTIMISERS[optimiser], xlabel="learning rate")
         axes[0, 0].set_ylabel(f"steps to $d_{{align}}$ ≤ {level:g}\n(above the grey line: not reached)")
         letter(axes[0])
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -249,12 +298,30 @@ def two_alignments(records: Sequence) -> Figure:
                 if runs:
                     points = [(r.scalars["d_align"], r.scalars["d_align_ordered"]) for r in runs]
                     label = f"{NAMES[model]}, {optimiser}"
-                    axis.plot(*zip(*points, strict=True), linestyle="", marker=style["marker"], fillstyle=fill,
-                              color=style["color"], markersize=7, label=label)
+                    axis.plot(
+                        *zip(*points, strict=True),
+                        linestyle="",
+                        marker=style["marker"],
+                        fillstyle=fill,
+                        color=style["color"],
+                        markersize=7,
+                        label=label,
+                    )
         axis.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-        axis.plot(random_rotation_axis_distance(k), 1 - 1 / k, marker="*", markersize=13, linestyle="",
-                  color="#777777", label="random rotation")
-        axis.set(xlabel="$d_{align}$: best column for each axis", ylabel="ordered: column i for axis i",
-                 xlim=(-0.02, 1), ylim=(-0.02, 1.02))
+        axis.plot(
+            random_rotation_axis_distance(k),
+            1 - 1 / k,
+            marker="*",
+            markersize=13,
+            linestyle="",
+            color="#777777",
+            label="random rotation",
+        )
+        axis.set(
+            xlabel="$d_{align}$: best column for each axis",
+            ylabel="ordered: column i for axis i",
+            xlim=(-0.02, 1),
+            ylim=(-0.02, 1.02),
+        )
         figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
     return figure
