@@ -1,6 +1,7 @@
 """The built pages in a real browser: every equation renders, nothing breaks on a phone. Skipped without Chromium."""
 
-import functools
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -11,10 +12,12 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-    "--virtual-time-budget=20000",
+    "--window-size=1400,900", "--virtual-time-budget=30000", "--dump-dom",
 ]
+WIDTHS = (400, 1400)  # a phone and a desk
 MEASURE = """<script>
-addEventListener("error", e => { document.documentElement.dataset.error = String(e.message); });
+const errors = [];
+addEventListener("error", e => errors.push(String(e.message)));
 addEventListener("load", () => setTimeout(() => {
   const wide = [...document.querySelectorAll("article *")].filter(e => {
     const box = e.getBoundingClientRect();
@@ -23,12 +26,22 @@ addEventListener("load", () => setTimeout(() => {
       if (getComputedStyle(p).overflowX !== "visible") return false;
     return true;
   });
-  const root = document.documentElement;
-  root.dataset.width = root.scrollWidth;
-  root.dataset.window = innerWidth;
-  root.dataset.wide = wide.slice(0, 3).map(e => e.tagName + "." + e.className).join(" ");
+  parent.postMessage(JSON.stringify({
+    errors, window: innerWidth, width: document.documentElement.scrollWidth,
+    wide: wide.slice(0, 3).map(e => e.tagName + "." + e.className),
+    equations: document.querySelectorAll("mjx-container").length,
+    broken: [...document.querySelectorAll("mjx-merror, mjx-mtext")]
+      .filter(e => e.tagName === "MJX-MERROR" || e.style.color === "red").map(e => e.parentElement.textContent),
+  }), "*");
 }, 6000));
-</script></body>"""
+</script></head>"""
+FRAMES = """<!doctype html><pre id="reports"></pre><script>
+const reports = [];
+addEventListener("message", e => {
+  reports.push(JSON.parse(e.data));
+  document.getElementById("reports").textContent = JSON.stringify(reports);
+});
+</script>"""
 
 pytestmark = [
     pytest.mark.chapters,
@@ -36,72 +49,70 @@ pytestmark = [
 ]
 
 
-@functools.lru_cache
-def opened(page, width, folder):
-    """The DOM of a page as a browser of that width leaves it, with our measurements on its root element."""
-    copy = page.with_name(f"{page.stem}.measured.html")
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", MEASURE), encoding="utf-8")
+def look_at(page, folder):
+    """What a page reports of itself at each width: {width: report}. Frames, as a window has a least width."""
+    measured, frames = page.with_name(f"{page.stem}.measured.html"), page.with_name(f"{page.stem}.frames.html")
+    measured.write_text(page.read_text(encoding="utf-8").replace("</head>", MEASURE, 1), encoding="utf-8")
+    style = f'height="900" style="border: 0" src="{measured.name}"'
+    inside = "".join(f'<iframe width="{w}" {style}></iframe>' for w in WIDTHS)
+    frames.write_text(FRAMES + inside, encoding="utf-8")
     try:
-        return subprocess.run(
-            [BROWSER, *FLAGS, f"--user-data-dir={folder}", f"--window-size={width},900", "--dump-dom", copy.as_uri()],
+        dom = subprocess.run(
+            [BROWSER, *FLAGS, f"--user-data-dir={folder}", frames.as_uri()],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=180,
         ).stdout
     finally:
-        copy.unlink()
+        measured.unlink()
+        frames.unlink()
+    found = re.search(r'<pre id="reports">(.+?)</pre>', dom, re.DOTALL)
+    assert found, f"{page.name} did not report"
+    reports = {r["window"]: r for r in json.loads(html.unescape(found[1]))}
+    assert sorted(reports) == sorted(WIDTHS), page.name
+    return reports
 
 
-def measured(dom, name):
-    found = re.search(rf'data-{name}="([^"]*)"', dom[:5000])
-    assert found, f"the page did not say its {name}"
-    return found[1]
+@pytest.fixture(scope="module")
+def reports(built_book, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    return {p.name: (p, look_at(p, folder)) for p in sorted((built_book / "book").glob("*.html"))}
 
 
-def broken(dom):
-    """Equations with an error, and macros that MathJax does not know, which it prints in red."""
-    return re.findall(r"<mjx-merror[^>]*>|<mjx-mtext[^>]*color: red[^>]*>", dom)
-
-
-def pages(built_book):
-    return sorted((built_book / "book").glob("*.html"))
-
-
-def test_every_equation_renders(built_book, tmp_path):
-    for page in pages(built_book):
-        dom = opened(page, 1400, tmp_path)
+def test_every_equation_renders(reports):
+    for name, (page, report) in reports.items():
         expected = len(re.findall(r'class="math[ "]', page.read_text(encoding="utf-8")))
-        # tex2jax writes \\( and \\[; each becomes one container
-        assert dom.count("<mjx-container") >= expected, page.name
-        assert broken(dom) == [], page.name
+        for width in WIDTHS:
+            assert report[width]["equations"] >= expected, name
+            assert report[width]["broken"] == [], name
 
 
-def test_no_script_fails(built_book, tmp_path):
-    for page in pages(built_book):
-        assert 'data-error="' not in opened(page, 1400, tmp_path)[:5000], page.name
+def test_no_script_fails(reports):
+    assert {name: r[1400]["errors"] for name, (_, r) in reports.items() if r[1400]["errors"]} == {}
 
 
-@pytest.mark.parametrize("width", [400, 1400])
-def test_nothing_is_wider_than_the_window(built_book, tmp_path, width):
-    for page in pages(built_book):
-        dom = opened(page, width, tmp_path)
-        assert int(measured(dom, "window")) == width
-        assert int(measured(dom, "width")) <= width, f"{page.name}: {measured(dom, 'wide')}"
-        assert measured(dom, "wide") == "", page.name
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_the_window(reports, width):
+    assert {name: r[width]["wide"] for name, (_, r) in reports.items() if r[width]["wide"]} == {}
+    assert {name: r[width]["width"] for name, (_, r) in reports.items() if r[width]["width"] > width} == {}
 
 
-def test_the_check_notices_a_broken_equation_and_a_wide_page(fixture_book, tmp_path):
+def test_the_look_notices_broken_equations_wide_things_and_failing_scripts(fixture_book, tmp_path):
     site = shutil.copytree(fixture_book / "build" / "_build" / "html", tmp_path / "html")
     page = site / "book" / "01_tiny.html"
-    good = opened(page, 400, tmp_path / "a")
-    assert good.count("<mjx-container") > 5
-    assert broken(good) == []
-    assert measured(good, "wide") == ""
-    text = page.read_text(encoding="utf-8").replace(r"\tr(A)", r"\nosuchmacro{A}")
-    assert r"\norm{x}" in text
-    text = text.replace(r"\norm{x}", r"\left( x")
-    text = text.replace("<h1>", '<div style="width: 900px">wide</div><h1>')
-    page.with_name("bad.html").write_text(text, encoding="utf-8")
-    bad = opened(page.with_name("bad.html"), 400, tmp_path / "b")
-    assert len(broken(bad)) == 2
-    assert measured(bad, "wide") != ""
+    good = look_at(page, tmp_path / "profile")[400]
+    assert good["equations"] > 5
+    assert (good["broken"], good["wide"], good["errors"]) == ([], [], [])
+    assert good["width"] == 400
+    text = page.read_text(encoding="utf-8")
+    for old, new in ((r"\tr(A)", r"\nosuchmacro{A}"), (r"\norm{x}", r"\left( x"), ("<h1>", WIDE + "<h1>")):
+        assert old in text
+        text = text.replace(old, new)
+    page.write_text(text, encoding="utf-8")
+    bad = look_at(page, tmp_path / "profile")[400]
+    assert len(bad["broken"]) == 2
+    assert bad["wide"]
+    assert bad["errors"]
+
+
+WIDE = '<div style="width: 900px">wide</div><script>nosuchfunction()</script>'
