@@ -113,7 +113,9 @@ class LinearChain(nn.Module):
     def collapse(self) -> nn.Linear:
         """Return the one bias-free ``nn.Linear`` that acts as the chain does, for inference."""
         effective = self.effective_matrix()
-        linear = nn.Linear(self.width, self.width, bias=False, device=effective.device, dtype=effective.dtype)
+        # no start is drawn for it: a collapse midway must not shift a seeded run's random numbers
+        options = {"bias": False, "device": effective.device, "dtype": effective.dtype}
+        linear = nn.utils.skip_init(nn.Linear, self.width, self.width, **options)
         linear.weight.copy_(effective)
         return linear
 

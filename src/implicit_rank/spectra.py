@@ -20,9 +20,12 @@ def singular_values(matrix: Tensor) -> Tensor:
 def covariance_spectrum(codes: Tensor) -> Tensor:
     """Return the singular values of the centred covariance of ``codes`` ``(..., n, d)``, descending (Jing 2020, 4.1).
 
-    The divisor is n - 1. They are the squares of the singular values of the centred code matrix over n - 1,
-    so a threshold t on this spectrum is the threshold sqrt(t) on that matrix.
+    The first min(n, d) of them: the others are zero. The divisor is n - 1. They are the squares of the singular
+    values of the centred code matrix over n - 1, so a threshold t on this spectrum is the threshold sqrt(t) on
+    that matrix.
     """
+    if codes.ndim < 2 or codes.shape[-2] < 2:
+        raise ValueError(f"codes must be (..., n, d) with at least two samples, not of shape {tuple(codes.shape)}.")
     centred = codes.detach().double() - codes.double().mean(dim=-2, keepdim=True)
     return singular_values(centred) ** 2 / (codes.shape[-2] - 1)
 
@@ -46,7 +49,7 @@ def numerical_rank(singular_values: Tensor, threshold: float = 0.01) -> Tensor:
 def effective_rank(singular_values: Tensor) -> Tensor:
     """Return the exponential of the entropy of the normalised spectrum ``(..., k)`` (Roy and Vetterli 2007).
 
-    It needs no threshold: k equal values give k, one dominant value gives 1.
+    It needs no threshold: k equal values give k, one dominant value gives 1; an all-zero spectrum has none (NaN).
     """
     share = singular_values / singular_values.sum(dim=-1, keepdim=True)
     return torch.special.entr(share).sum(dim=-1).exp()

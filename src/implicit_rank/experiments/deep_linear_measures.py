@@ -26,7 +26,8 @@ def final_rank(run, matrix: str, threshold: float | None = None) -> float:
     if run.scalars["stopped"]:
         return math.nan
     values = run.arrays[f"{matrix}_final"]
-    return float((values > (threshold or run.spec["rank_threshold"]) * values.max()).sum())
+    threshold = run.spec["rank_threshold"] if threshold is None else threshold
+    return float((values > threshold * values.max()).sum())
 
 
 def crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
@@ -70,19 +71,22 @@ def emergence_correlation(run) -> float:
 
 def emergence_order(run) -> float:
     """Return 1 if the true modes emerge in strictly descending order of their singular value, else 0."""
-    return float((np.diff(emergence_times(run)) > 0).all())
+    times = emergence_times(run)
+    return float((times[1:] > times[:-1]).all())  # a mode that never emerges counts as coming last, two do not
 
 
 def emergence_slope(run) -> float:
-    """Return the slope of log emergence time on log data singular value."""
+    """Return the slope of log emergence time on log data singular value; NaN where a mode never emerges."""
     times = emergence_times(run)
+    if not ((times > 0) & (times < np.inf)).all():
+        return math.nan
     return float(linregress(np.log(run.arrays["data"][: len(times)]), np.log(times)).slope)
 
 
 def emergence_spread(run) -> float:
-    """Return the ratio of the last to the first emergence time among the true modes."""
+    """Return the ratio of the last to the first emergence time of the true modes; NaN if none emerges."""
     times = emergence_times(run)
-    return float(times.max() / times.min())
+    return float(times.max() / times.min()) if np.isfinite(times).any() else math.nan
 
 
 def time_over_law(run) -> float:

@@ -18,7 +18,7 @@ def effective_matrix(layers: Sequence[Tensor]) -> Tensor:
 
     Book: eq-effective
     """
-    layers = [_square(layer, f"layers[{i}]") for i, layer in enumerate(layers)]
+    layers = _chain(layers)
     return _product(layers, len(layers[0]))
 
 
@@ -27,8 +27,8 @@ def layer_gradients(layers: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
 
     Book: eq-layer-gradient
     """
-    gradient = _square(gradient, "gradient")
-    layers = [_square(layer, f"layers[{i}]") for i, layer in enumerate(layers)]
+    layers, gradient = _chain(layers), _square(gradient, "gradient")
+    _alike(gradient, layers[0], "the layers")
     width = len(gradient)
     return [_product(layers[i + 1 :], width).T @ gradient @ _product(layers[:i], width).T for i in range(len(layers))]
 
@@ -36,11 +36,13 @@ def layer_gradients(layers: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
 def first_order_update(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> Tensor:
     """Return the first-order change ``(d, d)`` of W_e in one step on the layers, for any chain, balanced or not.
 
-    It is ``-lr sum_i A_i A_i^T G B_i^T B_i`` with A_i = W_N ... W_{i+1} after layer i and B_i = W_{i-1} ... W_1 before it.
+    It is ``-lr sum_i A_i A_i^T G B_i^T B_i``, A_i = W_N ... W_{i+1} being what follows layer i and
+    B_i = W_{i-1} ... W_1 what precedes it.
 
     Book: eq-first-order
     """
-    change = torch.zeros_like(_square(gradient, "gradient"))
+    layers = _chain(layers)
+    change = torch.zeros_like(layers[0])
     for i, step in enumerate(layer_gradients(layers, gradient)):
         change -= lr * _product(layers[i + 1 :], len(change)) @ step @ _product(layers[:i], len(change))
     return change
@@ -51,8 +53,7 @@ def imbalance(layers: Sequence[Tensor]) -> list[Tensor]:
 
     Book: eq-balance
     """
-    layers = [_square(layer, "every layer") for layer in layers]
-    return [up.T @ up - low @ low.T for low, up in pairwise(layers)]
+    return [up.T @ up - low @ low.T for low, up in pairwise(_chain(layers))]
 
 
 def imbalance_step(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> list[Tensor]:
@@ -70,10 +71,7 @@ def coefficients(singular_values: Tensor, depth: int) -> Tensor:
 
     Book: eq-mu
     """
-    sigma = torch.as_tensor(singular_values, dtype=torch.float64)
-    if sigma.ndim != 1 or not sigma.isfinite().all() or (sigma < 0).any():
-        raise ValueError("singular_values must be a vector of finite numbers that are not negative.")
-    depth = _depth(depth)
+    sigma, depth = _spectrum(singular_values), _depth(depth)
     powers = torch.arange(depth, dtype=torch.float64) * 2 / depth
     table = sigma[:, None] ** powers  # (d, N); 0 ** 0 is 1, as the sum wants
     return table.flip(1) @ table.T
@@ -86,7 +84,7 @@ def coefficients_closed_form(singular_values: Tensor, depth: int) -> Tensor:
 
     Book: eq-mu-closed
     """
-    sigma = torch.as_tensor(singular_values, dtype=torch.float64)
+    sigma, depth = _spectrum(singular_values), _depth(depth)
     a, b = torch.broadcast_tensors((sigma ** (2 / depth))[:, None], (sigma ** (2 / depth))[None, :])
     near = (a - b).abs() <= 1e-6 * torch.maximum(a, b)
     quotient = (a**depth - b**depth) / torch.where(near, torch.ones_like(a), a - b)
@@ -98,7 +96,7 @@ def coefficients_limit(singular_values: Tensor) -> Tensor:
 
     Book: eq-mu-limit
     """
-    square = torch.as_tensor(singular_values, dtype=torch.float64) ** 2
+    square = _spectrum(singular_values) ** 2
     a, b = torch.broadcast_tensors(square[:, None], square[None, :])
     near = (a - b).abs() <= 1e-6 * torch.maximum(a, b)
     gap = torch.where(near, torch.ones_like(a), a.log() - b.log())
@@ -127,8 +125,10 @@ def predicted_update(W_e: Tensor, gradient: Tensor, depth: int, lr: float) -> Te
 
     Book: eq-update-modes
     """
-    U, sigma, Vh = torch.linalg.svd(_square(W_e, "W_e"))
-    projected = U.T @ _square(gradient, "gradient") @ Vh.T
+    W_e, gradient = _square(W_e, "W_e"), _square(gradient, "gradient")
+    _alike(gradient, W_e, "W_e")
+    U, sigma, Vh = torch.linalg.svd(W_e)
+    projected = U.T @ gradient @ Vh.T
     return -lr * U @ (coefficients(sigma, depth) * projected) @ Vh
 
 
@@ -139,7 +139,10 @@ def batch_gradient(output_gradients: Tensor, codes: Tensor) -> Tensor:
 
     Book: eq-batch-gradient
     """
-    return output_gradients.double().T @ codes.double()
+    if output_gradients.ndim != 2 or output_gradients.shape != codes.shape:
+        shapes = f"{tuple(output_gradients.shape)} and {tuple(codes.shape)}"
+        raise ValueError(f"output_gradients and codes must share a shape (n, d), not have {shapes}.")
+    return output_gradients.detach().double().T @ codes.detach().double()
 
 
 def balanced_chain(W_e: Tensor, depth: int, generator: torch.Generator | None = None) -> list[Tensor]:
@@ -165,6 +168,25 @@ def _product(layers: Sequence[Tensor], width: int) -> Tensor:
     for layer in layers:
         product = layer @ product
     return product
+
+
+def _chain(layers: Sequence[Tensor]) -> list[Tensor]:
+    layers = [_square(layer, f"layers[{i}]") for i, layer in enumerate(layers)]
+    if len({len(layer) for layer in layers}) != 1:
+        raise ValueError(f"layers must be one or more matrices of one width, not of widths {[*map(len, layers)]}.")
+    return layers
+
+
+def _alike(gradient: Tensor, other: Tensor, name: str) -> None:
+    if gradient.shape != other.shape:
+        raise ValueError(f"gradient must be as wide as {name} ({len(other)}), not {len(gradient)}.")
+
+
+def _spectrum(singular_values: Tensor) -> Tensor:
+    sigma = torch.as_tensor(singular_values, dtype=torch.float64)
+    if sigma.ndim != 1 or not sigma.isfinite().all() or (sigma < 0).any():
+        raise ValueError("singular_values must be a vector of finite numbers that are not negative.")
+    return sigma
 
 
 def _depth(depth: int) -> int:

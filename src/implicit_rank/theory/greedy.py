@@ -19,6 +19,8 @@ def growth_time(start: float, depth: int) -> float:
     """
     if not 0 < start < 1:
         raise ValueError(f"start must lie in (0, 1), not {start}.")
+    if not 1 <= depth < math.inf:
+        raise ValueError(f"depth must be at least 1, not {depth}.")
     if depth == 2:
         return -math.log(start)
     exponent = 1 - 2 / depth
@@ -32,6 +34,11 @@ def final_singular_value(gain: float, start: float, depth: int, alpha: float = 1
 
     Book: eq-final-size
     """
+
+    if not (gain > 0 and alpha > 0 and 1 <= depth < math.inf):
+        raise ValueError(f"gain and alpha must be above 0 and depth at least 1, not {gain}, {alpha} and {depth}.")
+    if not 0 < start * gain < 1:
+        raise ValueError(f"start must lie between 0 and 1 / gain ({1 / gain:g}), or nothing grows, not {start}.")
 
     def excess(x: float) -> float:
         return x * (gain + depth / alpha**2 * (x ** (2 / depth) - start ** (2 / depth))) - 1
