@@ -510,6 +510,14 @@ def test_every_claim_fits_the_code(own_ledger):
     assert misfits == []
 
 
+def test_chapters_and_claims_know_one_another(own_ledger):
+    chapters = {path.stem: path.read_text(encoding="utf-8") for path in (Store().root.parent).glob("[0-9]*.md")}
+    for stem, text in chapters.items():
+        tested = any(j.claim.chapter == stem for j in own_ledger)
+        shown = "claims.rows_for(" in text
+        assert tested == shown, f"{stem}: claims in the ledger: {tested}, a verdict table in the text: {shown}"
+
+
 def test_stored_verdicts_are_those_computed_now(own_ledger):
     path = Store().root / "verdicts.json"
     assert claims.differing(claims.read_verdicts(path), claims.verdict_table(own_ledger)) == []

@@ -109,6 +109,12 @@ def test_ids_stay_unique_when_shown_twice(judgements):
     assert ids == [f"claim-{j.claim.id}" for j in judgements]
 
 
+def test_a_chapter_without_claims_can_be_built():
+    for shown in (claims.badges("99_unwritten"), claims.rows_for("99_unwritten")):
+        assert repr(shown) == "No claim of the ledger is tested here."
+        parse(shown)
+
+
 def test_counts_and_errata(judgements):
     assert repr(claims.counts(judgements)).splitlines()[-1] == (
         "All: 6 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 inconclusive, 1 not run")

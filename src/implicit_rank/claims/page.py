@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from implicit_rank.claims import wording
+from implicit_rank.claims.grammar import load_claims
 from implicit_rank.claims.judging import Judgement
 from implicit_rank.claims.report import ledger, text_table
 from implicit_rank.claims.verdicts import MEANING, VERDICTS
@@ -33,15 +34,20 @@ class Shown:
         return self._text
 
 
+_NONE = Shown("<p>No claim of the ledger is tested here.</p>", "No claim of the ledger is tested here.")
+
+
 def rows_for(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown:
     """The table of a chapter's claims ("02" or the whole file stem), for its verdict section."""
-    judgements = ledger(chapter=chapter) if judgements is None else judgements
-    return Shown(_table(judgements), text_table(judgements))
+    judgements = _of_chapter(chapter) if judgements is None else judgements
+    return Shown(_table(judgements), text_table(judgements)) if judgements else _NONE
 
 
 def badges(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown:
     """A chapter's claims in short, for its head: the counts, and each claim with its verdict to unfold."""
-    judgements = ledger(chapter=chapter) if judgements is None else judgements
+    judgements = _of_chapter(chapter) if judgements is None else judgements
+    if not judgements:
+        return _NONE
     tally = " ".join(f"{_badge(verdict, f'{n} {verdict}')}" for verdict, n in wording.count(judgements).items() if n)
     items = "".join(f"<li>{_badge(j.verdict)} {escape(j.claim.says)} <small>({escape(j.claim.paper)}, "
                     f"{escape(j.claim.where)})</small></li>" for j in judgements)
@@ -97,6 +103,12 @@ def meanings() -> Shown:
     items = "".join(f"<li>{_badge(verdict)} {escape(meaning)}</li>" for verdict, meaning in MEANING.items())
     text = "\n".join(f"{verdict}: {meaning}" for verdict, meaning in MEANING.items())
     return Shown(f'<ul class="ledger-list">{items}</ul>', text)
+
+
+def _of_chapter(chapter: str) -> list[Judgement]:
+    """A chapter's judgements; none for a chapter without claims, so that it can be built before it has any."""
+    claims = load_claims()
+    return ledger(chapter=chapter) if any(claim.chapter.startswith(chapter) for claim in claims) else []
 
 
 def _table(judgements: Sequence[Judgement], whole: bool = False) -> str:
