@@ -107,6 +107,11 @@ def loss_change(run) -> float:
     return 1 - run.scalars["loss"] / run.scalars["start_loss"]
 
 
+def failed(run) -> float:
+    """Return 1 for a run that was stopped or ended above one and a half times the rank-r floor, else 0."""
+    return float(bool(run.scalars["stopped"]) or not run.scalars["loss"] <= 1.5 * run.scalars["floor"])
+
+
 MEASURES: dict[str, Callable] = {
     "code_rank": lambda run: final_rank(run, "codes"),
     "effective_rank": lambda run: final_rank(run, "effective"),
@@ -121,6 +126,7 @@ MEASURES: dict[str, Callable] = {
     "loss_change": loss_change,
     "clean_error": lambda run: run.scalars["clean_error"],
     "fresh_error": lambda run: run.scalars["fresh_error"],
+    "failed": failed,
     "stopped": lambda run: run.scalars["stopped"],
     "half_time": half_time,
     "settling_time": settling_time,
