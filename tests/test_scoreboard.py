@@ -1,5 +1,6 @@
 """The ledger's HTML: whole, escaped, self-contained, sortable and filterable in a browser."""
 
+import dataclasses
 import html.parser
 import re
 import shutil
@@ -107,6 +108,15 @@ def test_ids_stay_unique_when_shown_twice(judgements):
         assert not [attrs["id"] for _, attrs in parse(shown).elements if "id" in attrs]
     ids = [attrs["id"] for _, attrs in parse(claims.scoreboard(judgements)).elements if "id" in attrs]
     assert ids == [f"claim-{j.claim.id}" for j in judgements]
+
+
+def test_links_lead_to_pages_of_the_book(judgements):
+    links = [attrs["href"] for _, attrs in parse(claims.scoreboard(judgements)).elements if "href" in attrs]
+    assert links == ["02_greedy_rank.html"] * len(judgements)
+    stray = [dataclasses.replace(j, claim=dataclasses.replace(j.claim, chapter="77_unwritten")) for j in judgements]
+    checker = parse(claims.scoreboard(stray))
+    assert not [attrs for _, attrs in checker.elements if "href" in attrs]
+    assert "chapter 77" in checker.text
 
 
 def test_a_chapter_without_claims_can_be_built():

@@ -6,6 +6,7 @@ into cards where there is little room.
 """
 
 import functools
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -159,15 +160,22 @@ def _badge(verdict: str, text: str | None = None) -> str:
 
 
 def _chapter_link(chapter: str) -> str:
-    top, name = checkout(), chapter.partition("_")[0]
+    name = chapter.partition("_")[0]
     shown = f"chapter {int(name)}" if name.isdigit() else chapter.replace("_", " ")
-    exists = top is not None and (top / "book" / f"{chapter}.md").is_file()    # a link must lead somewhere
-    return f'<a href="{escape(chapter)}.html">{escape(shown)}</a>' if exists else escape(shown)
+    known = chapter in _pages()    # a link must lead somewhere
+    return f'<a href="{escape(chapter)}.html">{escape(shown)}</a>' if known else escape(shown)
 
 
 def _options(everything: str, values: Sequence[str]) -> str:
     return f'<option value="">{everything}</option>' + "".join(
         f'<option value="{escape(value)}">{escape(value)}</option>' for value in values)
+
+
+@functools.cache
+def _pages() -> set[str]:
+    """The pages in the book's table of contents."""
+    toc = (checkout() or Path()) / "_toc.yml"
+    return set(re.findall(r"file:\s*book/(\S+)", toc.read_text(encoding="utf-8"))) if toc.is_file() else set()
 
 
 @functools.cache
