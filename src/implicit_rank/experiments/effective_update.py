@@ -149,12 +149,15 @@ def update_checks(spec: EffectiveUpdate, generator: torch.Generator) -> dict[str
 def coefficient_checks(spec: EffectiveUpdate, generator: torch.Generator) -> dict[str, float]:
     """Check equation 5's eigenvalues, closed form and limit, and the largest coefficient against N sigma_1^2."""
     N = spec.depth
-    sigma = torch.rand(spec.width, generator=generator, dtype=torch.float64).sort(descending=True).values + 0.05
+    W_e = torch.randn(spec.width, spec.width, generator=generator, dtype=torch.float64)
+    sigma = torch.linalg.svdvals(W_e)
     mu = theory.coefficients(sigma, N)
-    eigenvalues = torch.linalg.eigvalsh(theory.preconditioner(torch.diag(sigma), N))
+    # straight from the proof, without a singular vector: matrix powers and Kronecker products
+    P = sum(torch.kron(_power(W_e.T @ W_e, (j - 1) / N), _power(W_e @ W_e.T, (N - j) / N)) for j in range(1, N + 1))
     deep = theory.coefficients(sigma, 4000) / 4000
     return {
-        "mu_eigenvalue_error": ((mu.flatten().sort().values - eigenvalues) / mu.max()).abs().max().item(),
+        "preconditioner_error": ((P - theory.preconditioner(W_e, N)).abs().max() / P.abs().max()).item(),
+        "mu_eigenvalue_error": ((mu.flatten().sort().values - torch.linalg.eigvalsh(P)) / mu.max()).abs().max().item(),
         "mu_asymmetry": (mu - mu.T).abs().max().item(),
         "mu_closed_error": (mu / theory.coefficients_closed_form(sigma, N) - 1).abs().max().item(),
         "mu_limit_error": (deep / theory.coefficients_limit(sigma) - 1).abs().max().item(),
@@ -162,6 +165,12 @@ def coefficient_checks(spec: EffectiveUpdate, generator: torch.Generator) -> dic
         "mu_top_over_printed": theory.coefficients(torch.tensor([1e-3], dtype=torch.float64), N)[0, 0].item()
         / (N * 1e-6),
     }
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """Return a positive semi-definite matrix to a power."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp_min(0) ** exponent) @ vectors.T
 
 
 def start_checks(spec: EffectiveUpdate, generator: torch.Generator) -> dict[str, float]:
@@ -274,6 +283,7 @@ MEASURES: dict[str, Callable] = {
     "imbalance_step_error": _scalar("imbalance_step_error"),
     "batch_error": _scalar("batch_error"),
     "batch_of_means_error": _scalar("batch_of_means_error"),
+    "preconditioner_error": _scalar("preconditioner_error"),
     "mu_eigenvalue_error": _scalar("mu_eigenvalue_error"),
     "mu_asymmetry": _scalar("mu_asymmetry"),
     "mu_closed_error": _scalar("mu_closed_error"),
