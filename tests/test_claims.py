@@ -493,6 +493,7 @@ def test_numbers_are_readable():
     assert wording.numbers(estimate([7.1, 8.4, 9.2])) == "8.2 [5.6, 10.9]"
     assert wording.numbers(estimate([7.1, 8.4, 9.2]), [7.1, 8.4, 9.2]) == "7.1 to 9.2"
     assert wording.numbers(estimate([8, 8, 8])) == "8"
+    assert wording.numbers(estimate([1, 1 + 1e-7, 1 - 1e-7])) == "1 ± 2e-07"
     assert wording.numbers(estimate([2100, 2900, 3300])) == "2800 [1200, 4300]"
     assert wording.numbers(estimate([5, math.inf])) == "5 to ∞"
     assert wording.numbers(estimate([1e-9, 2e-9, 3e-9])) == "2e-09 [-4.84e-10, 4.48e-09]"

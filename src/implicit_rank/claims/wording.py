@@ -33,6 +33,8 @@ def numbers(found: Estimate, values: Sequence[float] | None = None) -> str:
     if -5 <= decimals <= 4:
         shown = [f"{round(value, decimals):.{max(decimals, 0)}f}" for value in (found.estimate, low, high)]
         return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    if abs(found.estimate) > 1e3 * (high - low):    # the ends would read like the estimate
+        return f"{number(found.estimate)} ± {(high - low) / 2:.1g}"
     return f"{found.estimate:.3g} [{low:.3g}, {high:.3g}]"
 
 
