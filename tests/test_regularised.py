@@ -220,7 +220,8 @@ RATES = {
 @pytest.mark.parametrize("model", list(RATES))
 def test_ordered_axes_are_found(model, moments):
     trained = train_regularised(
-        moments, model, RATES[model][0], K, lr=RATES[model][1], steps=6000, record_at=[6000], seeds=(0, 1), **OPTIONS[model]
+        moments, model, RATES[model][0], K, lr=RATES[model][1], steps=6000, record_at=[6000], seeds=(0, 1),
+        **OPTIONS[model],
     )
     assert (trained.descent.series["d_align_ordered"][:, -1] < 0.01).all()
     assert (trained.descent.series["d_sub"][:, -1] < 1e-6).all()

@@ -73,12 +73,17 @@ def axis_distance(W2: Tensor, U: Tensor) -> Tensor:
     """Return d_align ``(...)`` of decoders ``(..., D, k)`` from axes ``(D, k)`` (Bao 2020, Definition 7.1).
 
     The maximum over columns ignores order, and two axes may choose the same column. float64; 0 is best.
+
+    Book: eq-axis-distance
     """
     return 1 - squared_cosines(W2, U).amax(dim=-1).mean(dim=-1)
 
 
 def ordered_axis_distance(W2: Tensor, U: Tensor) -> Tensor:
-    """Return d_align ``(...)`` with column i held against axis i; never below :func:`axis_distance`."""
+    """Return d_align ``(...)`` with column i held against axis i; never below :func:`axis_distance`.
+
+    Book: eq-ordered-distance
+    """
     return 1 - squared_cosines(W2, U).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
 
 
@@ -88,6 +93,8 @@ def subspace_distance(W2: Tensor, U: Tensor) -> Tensor:
     Computed in float64 from the part outside span(U) of an orthonormal basis of the columns scaled to length
     one, so that it neither turns negative nor loses columns that are merely short. Columns that are zero, or
     dependent to 1e-12, span nothing: each adds 1/k.
+
+    Book: eq-subspace-distance
     """
     if W2.shape[-2:] != U.shape[-2:]:
         raise ValueError(f"W2 and U must share their shape (D, k): {tuple(W2.shape)} and {tuple(U.shape)}.")
@@ -109,6 +116,8 @@ def random_rotation_axis_distance(k: int) -> float:
     of k chi-squared variables (one degree of freedom) over their sum; length and direction are independent,
     so its mean is the integral of 1 - erf(sqrt(x / 2))^k, over k. The ordered distance has the null value 1
     - 1/k.
+
+    Book: eq-null-alignment
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}.")

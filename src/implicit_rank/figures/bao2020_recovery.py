@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -54,6 +55,23 @@ PAPER_FIGURE_4 = {
 }
 
 
+def or_empty(draw: Callable) -> Callable:
+    """Return a figure function that says so when there is no run to draw."""
+
+    @functools.wraps(draw)
+    def drawn(records: Sequence, *arguments, **options) -> Figure:
+        if len(records):
+            return draw(records, *arguments, **options)
+        with house():
+            figure, axis = canvas(height=1.2)
+            axis.set_axis_off()
+            axis.text(0.5, 0.5, "No stored run is there.", ha="center", va="center")
+        return figure
+
+    return drawn
+
+
+@or_empty
 def dynamics(records: Sequence) -> Figure:
     """Draw d_align (top) and d_sub (bottom) against steps, one column an optimiser (Bao 2020, Figure 2).
 
@@ -104,6 +122,7 @@ def _stacked(runs: Sequence, name: str) -> tuple[np.ndarray, np.ndarray]:
     return steps, np.stack([r.arrays[name][1:shortest] for r in runs]).astype(float)
 
 
+@or_empty
 def axes_images(records: Sequence) -> Figure:
     """Draw U^T W2 at the stored steps, one row a model, from -1 (black) to 1 (white) (Bao 2020, Figure 3)."""
     chosen = _one_per_model(records, "axes")
@@ -123,6 +142,7 @@ def axes_images(records: Sequence) -> Figure:
     return figure
 
 
+@or_empty
 def components(records: Sequence, axes_of_data: np.ndarray, shape: tuple[int, int], count: int = 20) -> Figure:
     """Draw the first ``count`` principal axes of the data (top) and the decoder columns of one run a model below.
 
@@ -171,6 +191,7 @@ def _one_per_model(records: Sequence, needed: str) -> list:
     return chosen
 
 
+@or_empty
 def scaling(records: Sequence, level: float = 0.3, limit: int | None = None, paper: bool = True) -> Figure:
     """Draw the steps to d_align <= ``level`` against the latent width, one panel an optimiser (Bao 2020, Figure 4).
 
@@ -246,6 +267,7 @@ def _scaling_line(axis, runs: Sequence, level: float, limit: int, label: str, st
     )
 
 
+@or_empty
 def rates(records: Sequence, level: float = 0.1) -> Figure:
     """Draw the steps to d_align <= ``level`` against the learning rate, one line a model and its setting."""
     optimisers = [name for name in OPTIMISERS if any(r.spec["optimiser"] == name for r in records)]
@@ -287,6 +309,7 @@ def rates(records: Sequence, level: float = 0.1) -> Figure:
     return figure
 
 
+@or_empty
 def two_alignments(records: Sequence) -> Figure:
     """Draw d_align against the ordered d_align at the end, one mark a run, with the null values of both."""
     k = records[0].spec["k"]

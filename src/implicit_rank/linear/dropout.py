@@ -20,6 +20,8 @@ class MaskNoise:
 
     ``samples`` (n, D) in the basis of the weights; ``prior`` (m, k); ``batch`` is n for exact full-batch
     noise. With ``source`` the masks fall on that mini-batch's samples, unshrunk: mini-batch nested dropout.
+
+    Book: eq-mask-noise
     """
 
     def __init__(

@@ -41,7 +41,10 @@ def products(parameters: Parameters, moments: Moments) -> Products:
 def reconstruction(
     parameters: Parameters, moments: Moments, p: Products | None = None
 ) -> tuple[Tensor, Parameters]:
-    """Return loss (1), the mean squared error ||x - W2 W1 x||^2, and its gradients."""
+    """Return loss (1), the mean squared error ||x - W2 W1 x||^2, and its gradients.
+
+    Book: eq-moment-loss
+    """
     p = p or products(parameters, moments)
     W2, transposed = parameters["decoder"], p.encoded.mT
     loss = moments.trace - 2 * (W2 * transposed).sum((1, 2)) + (p.decoder_gram * p.code_moments).sum((1, 2))
@@ -51,7 +54,10 @@ def reconstruction(
 
 
 def l2(parameters: Parameters, moments: Moments, penalties: Tensor) -> tuple[Tensor, Parameters]:
-    """Return loss (3) and its gradients; ``penalties`` (m, k) are the lambda_i, all equal for loss (2)."""
+    """Return loss (3) and its gradients; ``penalties`` (m, k) are the lambda_i, all equal for loss (2).
+
+    Book: eq-moment-l2
+    """
     loss, gradients = reconstruction(parameters, moments)
     W1, W2 = parameters["encoder"], parameters["decoder"]
     squares = W1.square().sum(2) + W2.square().sum(1)
@@ -65,6 +71,8 @@ def rotation_augmented(parameters: Parameters, moments: Moments) -> tuple[Tensor
 
     The rotation is subtracted from the gradient, as in the official code, so that a momentum or Adam acts
     on it too; with plain gradient descent the step is Algorithm 1 to the letter.
+
+    Book: eq-rag-direction
     """
     p = products(parameters, moments)
     loss, gradients = reconstruction(parameters, moments, p)
@@ -81,7 +89,10 @@ def kept(prior: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def nested_dropout(parameters: Parameters, moments: Moments, prior: Tensor) -> tuple[Tensor, Parameters]:
-    """Return twice loss (6), deterministic nested dropout, and its gradients; ``prior`` is (m, k)."""
+    """Return twice loss (6), deterministic nested dropout, and its gradients; ``prior`` is (m, k).
+
+    Book: eq-moment-nested
+    """
     p = products(parameters, moments)
     W2, transposed = parameters["decoder"], p.encoded.mT
     tails, pairs = kept(prior)
@@ -98,6 +109,8 @@ def linear_vae(parameters: Parameters, moments: Moments) -> tuple[Tensor, Parame
 
     Codes are N(W1 x, diag(exp(log_variance))) with ``log_variance`` (m, k) shared by all samples; the
     decoder is N(W2 z, exp(log_noise) I) with ``log_noise`` (m,); the prior of z is N(0, I).
+
+    Book: eq-linear-vae
     """
     p = products(parameters, moments)
     error, slope = reconstruction(parameters, moments, p)

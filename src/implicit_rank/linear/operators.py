@@ -21,7 +21,10 @@ class DenseMoments:
 
 
 class DiagonalMoments:
-    """C in its own eigenbasis: the eigenvalues (D,), and one multiplication an entry."""
+    """C in its own eigenbasis: the eigenvalues (D,), and one multiplication an entry.
+
+    Book: thm-eigenbasis
+    """
 
     def __init__(self, eigenvalues: Tensor):
         self.eigenvalues, self.trace = eigenvalues, eigenvalues.sum()

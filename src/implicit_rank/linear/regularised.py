@@ -89,6 +89,8 @@ def train_regularised(
     Raises ValueError for an unknown model or optimiser, k outside 1..D-1, a prior or penalties that do not
     fit, Adam in the eigenbasis, or missing samples. Warns when penalties kill units or top eigenvalues
     repeat.
+
+    Book: thm-eigenbasis
     """
     m = len(seeds)
     eigenbasis = _check(moments, model, optimiser, k, m, eigenbasis, samples, batch)
