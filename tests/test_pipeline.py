@@ -318,3 +318,18 @@ def test_the_bare_jupyter_book_command_builds_too(small_book):
     assert done.returncode == 0, done.stdout + done.stderr
     page = (small_book / "_build" / "html" / "book" / "01_tiny.html").read_text(encoding="utf-8")
     assert ">0.123<" in page
+
+
+def test_a_chapter_is_numbered_by_its_name(small_book):
+    text = HEADER + "# Late\n\n## Section\n\n$$\na\n$$ (eq-late)\n\nSee {eq}`eq-late` and {eq}`eq-mu`.\n"
+    add_chapter(small_book, "09_late", text)
+    run_book(small_book, "book", "--profile", "smoke")
+    page = (small_book / PAGE.replace("01_tiny", "09_late")).read_text(encoding="utf-8")
+    assert '<span class="section-number">9. </span>Late' in page
+    assert '<span class="section-number">9.1. </span>Section' in page
+    assert ">(9.1)</a>" in page
+    assert ">(1.1)</a>" in page
+    assert "9. Late" in (small_book / PAGE).read_text(encoding="utf-8")
+    edit(small_book / "book" / "09_late.md", "See ", "Look at ")
+    run_book(small_book, "book", "--profile", "smoke")
+    assert ">(9.1)</a>" in (small_book / PAGE.replace("01_tiny", "09_late")).read_text(encoding="utf-8")

@@ -1,11 +1,13 @@
 """What the book adds to Sphinx: equations offline, links to the code, timings, and some mending."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
 import nbformat
 from docutils import nodes
+from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -65,6 +67,29 @@ def exclude_sources(app, config):
         config.exclude_patterns.append(f"book/{notebook.stem}.md")
 
 
+def number_by_name(app):
+    """Give chapter 09_x the number 9: file names, claims and page numbers agree also while chapters are missing."""
+    assign = TocTreeCollector.assign_section_numbers
+    if getattr(assign, "by_name", False):
+        return
+
+    def assign_by_name(self, env):
+        before = env.toc_secnumbers
+        assign(self, env)
+        for name, numbers in env.toc_secnumbers.items():
+            chapter = re.match(r"(\d+)_", name.rpartition("/")[2])
+            if chapter:
+                first = int(chapter[1])
+                env.toc_secnumbers[name] = {k: v and (first, *v[1:]) for k, v in numbers.items()}
+                for node in (env.titles[name], *env.tocs[name].findall(nodes.reference)):
+                    if node.get("secnumber"):
+                        node["secnumber"] = [first, *node["secnumber"][1:]]
+        return [name for name, numbers in env.toc_secnumbers.items() if numbers != before.get(name)]
+
+    assign_by_name.by_name = True
+    TocTreeCollector.assign_section_numbers = assign_by_name
+
+
 def drop_thebe(app, pagename, templatename, context, doctree):
     """jupyter-book always loads sphinx-thebe, which declares its constants twice: an error on every page."""
 
@@ -93,6 +118,7 @@ def setup(app):
     app.add_role("impl", Implementation())
     app.add_directive("timings", Timings)
     app.connect("config-inited", exclude_sources, priority=100)  # before the table of contents is read
+    app.connect("builder-inited", number_by_name, priority=900)  # after the extension that numbers across parts
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
