@@ -7,9 +7,9 @@ from pathlib import Path
 
 import nbformat
 from docutils import nodes
-from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from implicit_rank.book.layout import Layout
 from implicit_rank.book.references import definitions
@@ -69,7 +69,7 @@ def exclude_sources(app, config):
 
 def number_by_name(app):
     """Give chapter 09_x the number 9: file names, claims and page numbers agree also while chapters are missing."""
-    assign = TocTreeCollector.assign_section_numbers
+    assign = TocTreeCollectorWithStyles.assign_section_numbers
     if getattr(assign, "by_name", False):
         return
 
@@ -87,7 +87,7 @@ def number_by_name(app):
         return [name for name, numbers in env.toc_secnumbers.items() if numbers != before.get(name)]
 
     assign_by_name.by_name = True
-    TocTreeCollector.assign_section_numbers = assign_by_name
+    TocTreeCollectorWithStyles.assign_section_numbers = assign_by_name
 
 
 def drop_thebe(app, pagename, templatename, context, doctree):
