@@ -133,8 +133,7 @@ def axes_images(records: Sequence) -> Figure:
             for column, matrix in enumerate(record.arrays["axes"].astype(float)):
                 axis = axes[row, column]
                 axis.imshow(matrix, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-                axis.set(xticks=[], yticks=[])
-                axis.grid(False)
+                _bare(axis)
                 if row == 0:
                     axis.set_title(f"step {steps[column]:,}", fontsize=9, loc="center", fontweight="normal")
             label = NAMES[record.spec["model"]].replace(" nested", "\nnested").replace(" ℓ2", "\nℓ2")
@@ -167,10 +166,16 @@ def components(records: Sequence, axes_of_data: np.ndarray, shape: tuple[int, in
             padded = [np.pad(p, 1, constant_values=np.nan) for p in pictures]
             sheet = np.vstack([np.hstack(padded[:half]), np.hstack(padded[half:])])
             axis.imshow(sheet, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
-            axis.grid(False)
+            _bare(axis)
             axis.set_title(label, fontsize=9, fontweight="normal")
     return figure
+
+
+def _bare(axis) -> None:
+    """Leave nothing around a picture."""
+    axis.set(xticks=[], yticks=[])
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
 
 
 def _signed(columns: np.ndarray, axes_of_data: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
     """Return an HTML table that scrolls by itself on a narrow page."""
     head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return Html(f"<div class='table-scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+    return Html(f"<div class='table-scroll'><table class='table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
 
 
 def median_steps(records: Sequence, level: float) -> float:
