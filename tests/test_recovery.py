@@ -9,9 +9,16 @@ from implicit_rank import data
 from implicit_rank.experiments import recovery
 from implicit_rank.experiments import recovery_settings as settings
 from implicit_rank.experiments.recovery import MEASURES, Recovery, presets, run
+from implicit_rank.experiments.recovery_chapter import (
+    RecoveryChapter,
+    small_mnist,
+    small_scaling,
+    without_missing_samples,
+)
 from implicit_rank.experiments.recovery_run import record_steps
 from implicit_rank.experiments.recovery_speed import compare
 from implicit_rank.figures import bao2020_recovery as figures
+from implicit_rank.figures import bao2020_tables as tables
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 
@@ -43,7 +50,7 @@ def test_presets_are_distinct_and_paper_holds_the_figures():
     paper = presets("paper")
     assert len({spec_hash(spec) for spec in paper}) == len(paper)
     figure_2 = [s for s in paper if s.data == "mnist" and s.steps == 30_000 and s.penalties == "paper"]
-    assert len(figure_2) == 6 * 2 * 3
+    assert len(figure_2) == 6 * 2 * 3 + 3 * 2    # five seeds for the three models that race
     widths = {s.k for s in paper if s.data == "synthetic-official" and s.model == "rag" and s.lr == "paper"}
     assert widths == {2, 5, 10, 20, 50, 100, 200, 300, 400, 500}
     assert {s.seed for s in presets("quick", seeds=(7,))} == {7}
@@ -147,4 +154,38 @@ def test_figures_are_drawn(smoke):
     assert len(figures.scaling(main, paper=False).axes) == 2
     figures.rates([r for r in main if r.spec["model"] == "rag"])
     with pytest.raises(ValueError, match="kept images"):
-        figures.axes_images([r for r in smoke if "axes" not in r.arrays])
+        figures.axes_images([dataclasses.replace(r, arrays={}) for r in smoke])
+    assert figures.rates([]).axes[0].texts[0].get_text() == "No stored run is there."
+
+
+def test_the_chapter_asks_for_the_profile_s_own_runs():
+    quick = RecoveryChapter()
+    assert set(quick.specs()) <= set(presets("quick"))
+    chosen = RecoveryChapter(data="mnist", k=3, models=("rag",), optimisers=("gd",), lr="best", seeds="[4]").specs()
+    assert [(s.data, s.k, s.seed, s.lr) for s in chosen] == [("mnist", 3, 4, 0.003)]
+    best = RecoveryChapter(models=("deterministic_nested_dropout",), optimisers=("nesterov",), lr="best").specs()
+    assert best[0].lr == settings.BEST_RATES["nesterov"]["deterministic_nested_dropout"]
+    with pytest.raises(ParameterError, match="unknown data 'digit'"):
+        RecoveryChapter(data="digit")
+    with pytest.raises(ParameterError, match="models must be"):
+        RecoveryChapter(models=("rags",))
+
+
+def test_stochastic_mnist_is_left_out_in_words_where_there_are_no_images(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path))
+    kept, sentence = without_missing_samples(RecoveryChapter(data="mnist").specs())
+    assert "nested_dropout" not in {s.model for s in kept}
+    assert "left out" in sentence
+    everything, nothing = without_missing_samples(RecoveryChapter().specs())
+    assert nothing == ""
+    assert len(everything) == 6 * 2 * 2
+    assert {s.data for s in small_mnist("smoke")} == {"mnist"}
+    assert {s.width for s in small_scaling("smoke")} == {100}
+
+
+def test_tables_say_who_is_first_and_what_was_not_reached(smoke):
+    text = tables.race(smoke)._repr_html_()
+    assert "(fastest)" in text
+    assert "not reached" in text
+    assert "k = 4" in tables.duels(smoke)._repr_html_()
+    assert "seconds per 1,000 steps" in tables.step_costs(smoke)._repr_html_()
