@@ -1,0 +1,109 @@
+"""The experiment of chapter 1: every identity holds to rounding, every wrong reading shows."""
+
+import math
+
+import pytest
+
+from implicit_rank.experiments.effective_update import MEASURES, EffectiveMatrixChapter, EffectiveUpdate, presets, run
+from implicit_rank.parameters import ParameterError
+from implicit_rank.store import live_record, spec_hash
+
+EXACT = (
+    "first_order_error",
+    "modes_error",
+    "asymmetry",
+    "imbalance_step_error",
+    "batch_error",
+    "preconditioner_error",
+    "mu_eigenvalue_error",
+    "mu_asymmetry",
+    "mu_closed_error",
+    "mu_top_error",
+    "orthogonal_flatness",
+    "identity_error",
+    "alpha_sgd",
+    "alpha_momentum",
+    "alpha_decay",
+    "alpha_adam",
+)
+WRONG = ("wrong_vec_error", "batch_of_means_error", "small_imbalance", "small_update_error", "alpha_adam_squared")
+
+
+@pytest.fixture(scope="module")
+def results():
+    done, shares = [], []
+    specs = [EffectiveUpdate(profile="smoke", depth=depth, width=4, seed=3) for depth in (3, 2)]
+    results = run(specs, on_done=done.append, progress=lambda share, text: shares.append(share))
+    assert [result.spec for result in results] == specs
+    assert done == results
+    assert shares == [0.5, 1.0]
+    return results
+
+
+@pytest.fixture(scope="module")
+def runs(results):
+    return [live_record(result.spec, result.scalars, result.arrays) for result in results]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_identities_hold_to_rounding(runs, name):
+    assert all(MEASURES[name](run) < 1e-10 for run in runs)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_readings_show(runs, name):
+    assert all(MEASURES[name](run) > 0.1 for run in runs)
+
+
+def test_the_other_measures(runs):
+    for run_ in runs:
+        assert MEASURES["update_slope"](run_) == pytest.approx(1, abs=0.02)
+        assert MEASURES["least_eigenvalue"](run_) > 0
+        assert MEASURES["mu_limit_error"](run_) < 0.01
+        assert MEASURES["mu_top_over_printed"](run_) == pytest.approx(1000 ** (2 / run_.spec["depth"]), rel=1e-9)
+        assert MEASURES["trained_error_orthogonal"](run_) < 0.5 * MEASURES["trained_error_default"](run_)
+
+
+def test_every_measure_is_a_scalar_of_every_run(runs):
+    assert all(set(MEASURES) == set(run_.scalars) for run_ in runs)
+
+
+def test_one_layer_has_no_slope():
+    (result,) = run([EffectiveUpdate(profile="smoke", depth=1, width=3)])
+    assert math.isnan(result.scalars["update_slope"])
+    assert result.scalars["first_order_error"] < 1e-10
+
+
+@pytest.mark.parametrize(("profile", "seeds"), [("smoke", 1), ("quick", 5), ("paper", 5)])
+def test_presets_cover_the_chapters_depths(profile, seeds):
+    specs = presets(profile)
+    assert len({spec_hash(spec) for spec in specs}) == len(specs) == 5 * seeds
+    assert {spec.depth for spec in specs} == {1, 2, 3, 5, 8}
+    assert {spec.seed for spec in presets(profile, seeds=(7,))} == {7}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"depth": 0}, "depth must be an integer from 1 to 64, not 0"),
+        ({"width": 1}, "width must be an integer from 2 to 32, not 1"),
+        ({"profile": "huge"}, "profile must be one of"),
+        ({"alpha": 0}, "alpha must be a finite number above 0"),
+    ],
+)
+def test_bad_specs_are_refused(fields, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        EffectiveUpdate(**fields)
+
+
+def test_the_chapter_turns_its_parameters_into_runs():
+    specs = EffectiveMatrixChapter(depths=(2, 4), seeds=(5, 6), width=3, alpha=2.0).specs()
+    assert [(s.depth, s.seed, s.width, s.alpha) for s in specs] == [(2, 5, 3, 2), (2, 6, 3, 2), (4, 5, 3, 2), (4, 6, 3, 2)]
+    assert {s.profile for s in specs} == {"quick"}
+    assert len(EffectiveMatrixChapter(profile="smoke").specs()) == 2
+
+
+@pytest.mark.parametrize("fields", [{"depths": ()}, {"depths": (0,)}, {"seeds": ()}, {"alpha": 0}, {"width": 1}])
+def test_the_chapter_refuses_bad_parameters(fields):
+    with pytest.raises(ParameterError, match=f"^{next(iter(fields))} must be"):
+        EffectiveMatrixChapter(**fields)
