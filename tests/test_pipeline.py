@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -199,6 +200,7 @@ def test_a_warning_of_the_build_fails_it_each_time(small_book):
         said = run_book(small_book, "book", "--profile", "smoke", code=1)
         assert "the site was not built cleanly" in said
         assert "sec-missing" in said
+        assert re.search(r"book/01_tiny\.md, cell \d+, line \d+: WARNING", said)
 
 
 def test_an_unknown_function_fails_the_build(small_book):

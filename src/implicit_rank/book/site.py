@@ -78,6 +78,12 @@ def state(layout: Layout, folder: Path) -> str:
     return digest.hexdigest()
 
 
+def _place(match) -> str:
+    """myst-nb counts cell 27, line 2 of a notebook as line 270002."""
+    cell, line = divmod(int(match[2]), 10_000)
+    return f"{match[1]}.md, cell {cell}, line {line}:" if cell else f"{match[1]}.md, line {line}:"
+
+
 def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line: None) -> Path:
     """Build and check the site; returns its first page. Raises BookError when anything is wrong."""
     folder, out = layout.build / "stage", layout.build
@@ -97,6 +103,7 @@ def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     write_if_changed(out / "html.log", log.encode())
+    log = re.sub(r"\S+/stage/(\S+)\.ipynb:(\d+):", _place, log)
     warnings = [line for line in log.splitlines() if re.search(r"(WARNING|ERROR|CRITICAL|SEVERE):?", line)]
     if preview:
         for line in warnings:

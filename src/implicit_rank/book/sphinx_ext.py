@@ -67,6 +67,13 @@ def exclude_sources(app, config):
         config.exclude_patterns.append(f"book/{notebook.stem}.md")
 
 
+def tell_proofs_apart(app, doctree):
+    """sphinx-proof gives every proof of a page the id "proof"."""
+    proofs = [node for node in doctree.findall(nodes.admonition) if node["ids"] == ["proof"]]
+    for number, node in enumerate(proofs, start=1):
+        node["ids"] = [f"proof-{number}"]
+
+
 def number_by_name(app):
     """Give chapter 09_x the number 9: file names, claims and page numbers agree also while chapters are missing."""
     assign = TocTreeCollectorWithStyles.assign_section_numbers
@@ -119,6 +126,7 @@ def setup(app):
     app.add_directive("timings", Timings)
     app.connect("config-inited", exclude_sources, priority=100)  # before the table of contents is read
     app.connect("builder-inited", number_by_name, priority=900)  # after the extension that numbers across parts
+    app.connect("doctree-read", tell_proofs_apart)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
