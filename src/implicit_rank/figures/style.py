@@ -75,6 +75,23 @@ def ramp(values: Sequence[float]) -> list[dict]:
     ]
 
 
+def nothing(sentence: str) -> Figure:
+    """Return a figure that says why there is none."""
+    with house():
+        figure, axis = canvas(height=1.0)
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, sentence, ha="center", va="center")
+    return figure
+
+
+def legend(axis: Axes, **options) -> None:
+    """Draw the legend if the axis holds anything: a reader's parameters may leave it empty."""
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(**options)
+    else:
+        axis.text(0.5, 0.5, "no such run", ha="center", va="center", transform=axis.transAxes)
+
+
 def letter(axes: Sequence[Axes]) -> None:
     """Put (a), (b), ... in front of the titles."""
     for name, axis in zip("abcdefghijklmnop", axes, strict=False):

@@ -16,7 +16,7 @@ from implicit_rank.experiments.deep_linear_measures import (
     size_over_law,
     time_over_law,
 )
-from implicit_rank.figures.style import COLOURS, canvas, house, letter, ramp, strokes
+from implicit_rank.figures.style import COLOURS, canvas, house, legend, letter, nothing, ramp, strokes
 from implicit_rank.store import filter_records
 
 
@@ -26,8 +26,7 @@ def figure_1(records: Sequence, rank_threshold: float | None = None) -> Figure:
     Every curve is the median over seeds; the band spans all of them.
     """
     orthogonal = filter_records(records, start="orthogonal")
-    alphas = sorted({r.spec["alpha"] for r in orthogonal})
-    middle = _middle_depth(orthogonal, alphas)
+    middle = _middle_depth(orthogonal)
     rows = [
         ("vanilla", "none", filter_records(records, start="none"), "depth"),
         ("standard start", "N", filter_records(records, start="default"), "depth"),
@@ -35,6 +34,8 @@ def figure_1(records: Sequence, rank_threshold: float | None = None) -> Figure:
         (f"orthogonal, N = {middle}", r"$\alpha$", filter_records(orthogonal, depth=middle), "alpha"),
     ]
     rows = [row for row in rows if row[2]]
+    if not rows:
+        return nothing("No stored run is there.")
     with house():
         figure, axes = canvas(len(rows), 3, height=2.15 * len(rows) + 0.4, squeeze=False, sharex=True)
         for line, (name, key, chosen, field) in zip(axes, rows, strict=True):
@@ -111,7 +112,7 @@ def emergence(records: Sequence) -> Figure:
         axis.set(xlabel="singular value of the data mode", ylabel="step at which it is half fitted")
         for minor in (axis.xaxis, axis.yaxis):
             minor.set_minor_formatter("{x:g}" if minor is axis.xaxis else "")
-        axis.legend(ncols=1, loc="center left", bbox_to_anchor=(1, 0.5))
+        legend(axis, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -134,7 +135,7 @@ def laws(records: Sequence) -> Figure:
             axis.xaxis.set_minor_locator(NullLocator())
             axis.set_ylim(bottom=0)
         axes[1].axhline(1, color="black", linewidth=0.8, linestyle=":")
-        axes[0].legend()
+        legend(axes[0])
         letter(axes)
     return figure
 
@@ -158,13 +159,14 @@ def noise(groups: dict[str, Sequence]) -> Figure:
         axis.set(xscale="log", xlabel="mean squared error against the clean signal")
         axis.set_yticks(range(len(groups)), labels=list(groups))
         axis.invert_yaxis()
-        axis.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+        legend(axis, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
 
 
 def threshold_sensitivity(groups: dict[str, Sequence]) -> Figure:
     """Draw the final code rank against the threshold that defines it, the median over seeds, per kind of model."""
     thresholds = np.logspace(-4, -0.7, 60)
+    groups = {name: records for name, records in groups.items() if records}
     with house():
         figure, axis = canvas(height=3.2)
         for (name, records), style in zip(groups.items(), strokes(len(groups)), strict=True):
@@ -175,7 +177,7 @@ def threshold_sensitivity(groups: dict[str, Sequence]) -> Figure:
             xscale="log", yscale="log", xlabel="threshold, as a share of the largest singular value", ylabel="code rank"
         )
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.legend()
+        legend(axis)
     return figure
 
 
@@ -195,7 +197,7 @@ def final_spectra(groups: dict[str, Sequence]) -> Figure:
         axis.axhline(0.01, color="black", linewidth=0.8, linestyle=":")
         axis.set(xlabel="index", ylabel=r"$\sigma_r(W_e)\,/\,\sigma_1(W_e)$", xscale="log")
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.legend()
+        legend(axis)
     return figure
 
 
@@ -215,10 +217,10 @@ def digits_modes(chain, vanilla) -> Figure:
     return figure
 
 
-def _middle_depth(records: Sequence, alphas: Sequence[float]) -> int:
-    """Return the depth that was run at the most alphas: the one panel (d) is about."""
+def _middle_depth(records: Sequence) -> int:
+    """Return the depth that was run at the most alphas, 0 for no records: the one panel (d) is about."""
     depths = sorted({r.spec["depth"] for r in records})
-    return max(depths, key=lambda depth: len({r.spec["alpha"] for r in filter_records(records, depth=depth)}))
+    return max(depths, key=lambda depth: len({r.spec["alpha"] for r in filter_records(records, depth=depth)}), default=0)
 
 
 def _counts(axis: Axes) -> None:
