@@ -365,3 +365,33 @@ def test_loss_1_and_2_have_the_symmetries_the_paper_says():
     assert (landscape.l2_loss(A @ W1, W2 @ A.inverse(), C, 0.3) - uniform).abs() > 0.01
     lam = torch.tensor([0.1, 0.3, 0.5]).double()
     assert (landscape.l2_loss(O @ W1, W2 @ O.T, C, lam) - landscape.l2_loss(W1, W2, C, lam)).abs() > 0.01
+
+
+def test_the_plane_of_figure_1():
+    C, s, U, lam = instance(5, 2, 3)
+    alpha, theta = torch.meshgrid(torch.linspace(0, 1.4, 5).double(), torch.linspace(0, 3, 6).double(), indexing="ij")
+    W1, W2 = landscape.plane_point(U, s, lam, alpha, theta)
+    loss = landscape.plane_loss(s, lam, alpha, theta)
+    torch.testing.assert_close(loss, landscape.l2_loss(W1, W2, C, lam), rtol=1e-12, atol=0)
+    a, t = alpha.clone().requires_grad_(), theta.clone().requires_grad_()
+    wanted = torch.autograd.grad(landscape.plane_loss(s, lam, a, t).sum(), (a, t))
+    for mine, autograd in zip(landscape.plane_gradient(s, lam, alpha, theta), wanted, strict=True):
+        torch.testing.assert_close(mine, autograd, rtol=1e-11, atol=1e-11)
+    curvature = torch.autograd.functional.hessian(
+        lambda v: landscape.plane_loss(s, lam, v.norm(), torch.atan2(v[1], v[0])), torch.tensor([1.0, 0.0]).double()
+    )
+    assert abs(curvature[0, 1]) < 1e-10
+    torch.testing.assert_close(curvature[0, 0] / curvature[1, 1], landscape.valley_ratio(s, lam), rtol=1e-9, atol=0)
+    with pytest.raises(ValueError, match="lambda_1 < lambda_2 < s_2"):
+        landscape.plane_loss(s, s[:2] * 2, alpha, theta)
+
+
+@pytest.mark.parametrize("k", [2, 5, 8])
+def test_the_best_prior_beats_the_others_and_respects_the_bound(k):
+    for s in some_spectra(k, k):
+        best = landscape.best_prior(s)
+        least = landscape.nested_dropout_condition_number(s, best)
+        assert landscape.nested_dropout_bound_sharp(s) <= least
+        for kind in ("uniform", "geometric"):
+            other = landscape.nested_dropout_prior(kind, k)
+            assert least <= landscape.nested_dropout_condition_number(s, other) * (1 + 1e-9)

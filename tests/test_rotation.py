@@ -172,6 +172,20 @@ def test_spurious_fixed_points_stay_where_they_are(D, k, seed):
 
 
 @pytest.mark.parametrize(("D", "k", "seed"), SHAPES)
+def test_misalignment_follows_from_the_imbalance_of_a_fixed_point(D, k, seed):
+    _, s, U = instance(D, k, seed)
+    errors = []
+    for size in (1e-2, 1e-3):
+        # near the identity: Q S^(1/2) S^(-1/2) with a small rotation Q in the middle
+        Q = torch.linalg.matrix_exp(size * (normal(k, k, seed=seed) - normal(k, k, seed=seed).T))
+        W1, W2 = rotation.spurious_fixed_point(U[:, :k], s[:k], Q, s[:k].sqrt())
+        found = axis_distance(W2, U[:, :k])
+        errors.append((rotation.misalignment(rotation.imbalance(W1, W2), s[:k]) / found - 1).abs().item())
+    assert errors[1] < 1e-2
+    assert errors[1] < errors[0] / 5
+
+
+@pytest.mark.parametrize(("D", "k", "seed"), SHAPES)
 def test_the_gha_identity_holds_for_the_decoder_and_half_the_loss_alone(D, k, seed):
     C, _, _ = instance(D, k, seed)
     W, lr = normal(k, D, seed=seed) / 2, 0.01

@@ -184,6 +184,19 @@ def spurious_fixed_point(U: Tensor, s: Tensor, rotation: Tensor, scale: Tensor |
     return D[:, None] * Q / root @ U.T, U * root @ Q.T / D
 
 
+def misalignment(B: Tensor, s: Tensor) -> Tensor:
+    """Return d_align to second order at the fixed point of RAG with imbalance ``B`` ``(..., k, k)``; ``s`` (k,).
+
+    It is ``sum over i < j of B_ij^2 (s_i^2 + s_j^2) / (4 k (s_i - s_j)^2)``: what was unbalanced stays misaligned.
+
+    Book: eq-bao-misalignment
+    """
+    B, s = symmetric(B), spectrum(s, len(torch.as_tensor(s)))
+    i, j = torch.triu_indices(len(s), len(s), 1)
+    weights = (s[i].square() + s[j].square()) / (4 * len(s) * (s[i] - s[j]).square())
+    return (weights * B[..., i, j].square()).sum(-1)
+
+
 def gha_step(W: Tensor, C: Tensor, lr: float) -> Tensor:
     """Return W ``(..., k, D)`` after a step of the Generalized Hebbian Algorithm (Sanger 1989; Bao 2020, 6.1).
 

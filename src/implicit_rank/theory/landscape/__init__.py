@@ -24,6 +24,7 @@ from implicit_rank.theory.landscape.losses import (
     reconstruction_loss,
 )
 from implicit_rank.theory.landscape.nested_dropout import (
+    best_prior,
     nested_dropout_bound_printed,
     nested_dropout_bound_sharp,
     nested_dropout_condition_number,
@@ -32,6 +33,7 @@ from implicit_rank.theory.landscape.nested_dropout import (
     nested_dropout_loss,
     nested_dropout_prior,
 )
+from implicit_rank.theory.landscape.plane import plane_gradient, plane_loss, plane_point, valley_ratio
 from implicit_rank.theory.landscape.stationary import (
     class_index,
     class_loss,
@@ -43,6 +45,7 @@ from implicit_rank.theory.landscape.stationary import (
 
 __all__ = [
     "best_penalties",
+    "best_prior",
     "class_hessian_eigenvalues",
     "class_index",
     "class_loss",
@@ -64,6 +67,9 @@ __all__ = [
     "nested_dropout_loss",
     "nested_dropout_prior",
     "optimal_assignment",
+    "plane_gradient",
+    "plane_loss",
+    "plane_point",
     "principal_axes",
     "printed_stationary_point",
     "reconstruction_gradients",
@@ -72,4 +78,5 @@ __all__ = [
     "scaling_curvature",
     "stationary_classes",
     "stationary_point",
+    "valley_ratio",
 ]

@@ -7,6 +7,7 @@ input width. ``s`` (k,) are the top k eigenvalues of C, descending and distinct.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -71,23 +72,30 @@ def linear_penalties(s: Tensor, k: int | None = None) -> Tensor:
     return s[-1] * torch.arange(1, len(s) + 1, dtype=torch.float64) / (len(s) + 1)
 
 
-def best_penalties(s: Tensor, sharpness: tuple[float, ...] = (20.0, 80.0, 320.0, 1280.0)) -> Tensor:
+def best_penalties(s: Tensor) -> Tensor:
     """Return penalties ``(k,)`` that (nearly) minimise the exact condition number of loss (3) on the k x k head.
 
-    The logarithm of largest over smallest eigenvalue is smoothed by soft maxima of growing ``sharpness`` and
-    descended by L-BFGS over the shares of s_k between 0, lambda_1, ..., lambda_k, s_k. The result is
-    admissible whatever the optimiser did, so its condition number is an upper bound on the best one.
+    They are admissible whatever the optimiser did, so their condition number bounds the best one from above.
     """
     s = _top(s)
     first, second = torch.triu_indices(len(s), len(s), 1)
 
-    def penalties(z: Tensor) -> Tensor:
-        return s[-1] * torch.softmax(z, 0).cumsum(0)[:-1]
+    def eigenvalues(shares: Tensor) -> Tensor:
+        lam = s[-1] * shares.cumsum(0)[:-1]
+        blocks = pair_block(s[first], s[second], lam[first], lam[second])
+        return torch.cat([4 * (s - lam), 4 * lam, torch.linalg.eigvalsh(blocks).flatten()])
+
+    return s[-1] * flattest_shares(eigenvalues, len(s) + 1).cumsum(0)[:-1]
+
+
+def flattest_shares(eigenvalues: Callable[[Tensor], Tensor], count: int) -> Tensor:
+    """Return ``count`` positive shares of 1 that (nearly) minimise largest over smallest of ``eigenvalues(shares)``.
+
+    The logarithm of the ratio is smoothed by soft maxima of growing sharpness and descended by L-BFGS.
+    """
 
     def spread(z: Tensor, beta: float) -> Tensor:
-        lam = penalties(z)
-        blocks = pair_block(s[first], s[second], lam[first], lam[second])
-        values = torch.cat([4 * (s - lam), 4 * lam, torch.linalg.eigvalsh(blocks).flatten()]).clamp(min=1e-300).log()
+        values = eigenvalues(torch.softmax(z, 0)).clamp(min=1e-300).log()
         if beta == math.inf:
             return values.max() - values.min()
         return (torch.logsumexp(beta * values, 0) + torch.logsumexp(-beta * values, 0)) / beta
@@ -98,15 +106,14 @@ def best_penalties(s: Tensor, sharpness: tuple[float, ...] = (20.0, 80.0, 320.0,
         (slope,) = torch.autograd.grad(value, z)
         return float(value.detach()), slope.nan_to_num().numpy()
 
-    start = torch.zeros(len(s) + 1, dtype=torch.float64)
-    best = start
-    z = start.numpy()
-    for beta in sharpness:
+    best = torch.zeros(count, dtype=torch.float64)
+    z = best.numpy()
+    for beta in (20.0, 80.0, 320.0, 1280.0):
         z = minimize(value_and_slope, z, args=(beta,), jac=True, method="L-BFGS-B", options={"maxiter": 150}).x
         candidate = torch.from_numpy(z.copy())
         if spread(candidate, math.inf) < spread(best, math.inf):
             best = candidate
-    return penalties(best)
+    return torch.softmax(best, 0)
 
 
 def _top(s: Tensor, k: int | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from implicit_rank.theory.landscape.bounds import _top
+from implicit_rank.theory.landscape.bounds import _top, flattest_shares
 from implicit_rank.theory.landscape.losses import spectrum, weights_and_moments
 
 PRIORS = ("geometric", "uniform", "optimal")
@@ -146,6 +146,19 @@ def nested_dropout_condition_number(s: Tensor, prior: Tensor, gauge: Tensor | No
     """
     off, _ = nested_dropout_hessian_eigenvalues(s, prior, gauge)
     return off[-1] / off[0].clamp(min=0)
+
+
+def best_prior(s: Tensor) -> Tensor:
+    """Return a usable, all positive prior ``(k,)`` that (nearly) minimises the condition number off the zero modes."""
+    s = _top(s)
+    i, j = torch.triu_indices(len(s), len(s), 1)
+    ones = torch.ones_like(s)
+
+    def eigenvalues(prior: Tensor) -> Tensor:
+        c = kept(prior)
+        return torch.cat([2 * c * s, torch.linalg.eigvalsh(nested_dropout_pair_block(s, c, ones, i, j)).flatten()])
+
+    return flattest_shares(eigenvalues, len(s))
 
 
 def nested_dropout_bound_printed(s: Tensor) -> Tensor:
