@@ -34,7 +34,6 @@ def prepare(layout: Layout) -> str:
         TQDM_DISABLE="1",
         PYTHONHASHSEED="0",
         PYDEVD_DISABLE_FILE_VALIDATION="1",
-        IMPLICIT_RANK_BOOK=str(layout.book),
     )
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a cell may import torch before the package
     os.environ.pop("MPLBACKEND", None)  # the notebook's inline backend must win

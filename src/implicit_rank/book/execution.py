@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import json
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -95,7 +96,8 @@ def surroundings(layout: Layout) -> str:
             digest.update(path.read_bytes())
 
     add(layout.package, layout.package, NOT_FOR_CHAPTERS)
-    add(layout.book / "results", layout.book)
+    results = Path(os.environ.get("IMPLICIT_RANK_RESULTS") or layout.book / "results")
+    add(results, results.parent)
     add(layout.book / "claims", layout.book)
     for name in LIBRARIES:
         try:

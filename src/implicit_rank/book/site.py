@@ -111,6 +111,8 @@ def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line
     elif done.returncode or warnings:
         # a second build would not repeat the warnings of pages it finds unchanged
         shutil.rmtree(out / "_build" / ".doctrees", ignore_errors=True)
+        if "No space left on device" in log:
+            raise BookError(f"The disk is full: the site could not be written below {layout.short(out)}.")
         crash = log.partition("Exception occurred:\n")[2].splitlines()[:12]
         shown = warnings or crash or log.splitlines()[-25:]
         raise BookError(
