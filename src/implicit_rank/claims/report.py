@@ -10,9 +10,10 @@ from pathlib import Path
 from implicit_rank.claims import wording
 from implicit_rank.claims.grammar import ClaimError, load_claims
 from implicit_rank.claims.judging import Judgement, judge, known_experiments
+from implicit_rank.claims.score import write_score
 from implicit_rank.claims.verdicts import VERDICTS
 from implicit_rank.parameters import unknown_name
-from implicit_rank.store import Store, write_text
+from implicit_rank.store import Store, checkout, write_text
 
 FILE = "verdicts.json"
 
@@ -110,6 +111,8 @@ def command(args: argparse.Namespace) -> str:
     path = Store().root / FILE
     if args.write:
         write_verdicts(judgements, path)
+        if (root := checkout()) is not None:
+            write_score(judgements, root / "README.md")
         return f"{text}\nwrote {path}"
     if path.exists() and not (args.paper or args.chapter or args.verdict):
         changes = differing(read_verdicts(path), verdict_table(judgements))

@@ -98,6 +98,8 @@ def emergence(records: Sequence) -> Figure:
     vanilla = filter_records(records, start="none")
     chains = filter_records(records, start="orthogonal")
     depths = sorted({r.spec["depth"] for r in chains})
+    if len(depths) > 5:  # more would need markers that nobody can tell apart
+        depths = [depths[i] for i in np.linspace(0, len(depths) - 1, 5).round().astype(int)]
     with house():
         figure, axis = canvas(height=3.4)
         styles = strokes(len(depths) + 1, markers=True)
@@ -201,26 +203,29 @@ def final_spectra(groups: dict[str, Sequence]) -> Figure:
     return figure
 
 
-def digits_modes(chain, vanilla) -> Figure:
-    """Draw the fitted share of the digits' leading principal components against steps, without and with a chain."""
+def queue(vanilla, chain, count: int = 8) -> Figure:
+    """Draw the fitted share of the leading data modes against steps: together without a chain, in a queue with one."""
     with house():
         figure, axes = canvas(1, 2, height=3.1, sharey=True)
-        for axis, record, title in ((axes[0], vanilla, "no chain"), (axes[1], chain, f"N = {chain.spec['depth']}")):
-            modes = record.arrays["modes"][:, :8]
-            for k, style in zip(range(modes.shape[1]), ramp(range(modes.shape[1])), strict=True):
+        depth = chain.spec["depth"]
+        for axis, record, title in ((axes[0], vanilla, "no chain"), (axes[1], chain, f"{depth} linear layers")):
+            modes = record.arrays["modes"][:, :count]
+            for k, style in zip(range(count), ramp(range(count)), strict=True):
                 axis.plot(np.maximum(record.arrays["steps"], 1), modes[:, k], label=f"{k + 1}", **style)
             axis.set(xlabel="step", title=title, ylim=(-0.08, 1.12))
-        axes[0].set(xscale="log")  # everything is over early there
-        axes[0].set(ylabel="fitted share of the component")
-        axes[1].legend(title="component", ncols=2, fontsize=8, title_fontsize=8)
+        axes[0].set(xscale="log", ylabel="fitted share")  # everything is over early there
+        axes[1].legend(title="direction", fontsize=8, title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
         letter(axes)
     return figure
 
 
 def _middle_depth(records: Sequence) -> int:
     """Return the depth that was run at the most alphas, 0 for no records: the one panel (d) is about."""
-    depths = sorted({r.spec["depth"] for r in records})
-    return max(depths, key=lambda depth: len({r.spec["alpha"] for r in filter_records(records, depth=depth)}), default=0)
+
+    def alphas(depth: int) -> int:
+        return len({r.spec["alpha"] for r in filter_records(records, depth=depth)})
+
+    return max(sorted({r.spec["depth"] for r in records}), key=alphas, default=0)
 
 
 def _counts(axis: Axes) -> None:

@@ -1,0 +1,43 @@
+"""The README's score: how many claims of each paper came out how, as a Markdown table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from implicit_rank.claims import wording
+from implicit_rank.claims.judging import Judgement
+from implicit_rank.claims.verdicts import VERDICTS
+from implicit_rank.store import write_text
+
+START = "<!-- score: written by `python -m implicit_rank claims --write` -->"
+END = "<!-- end of score -->"
+
+
+def score_table(judgements: Sequence[Judgement]) -> str:
+    """Return a Markdown table of counts, a row per paper and a column per verdict that occurs."""
+    used = [verdict for verdict in VERDICTS if any(j.verdict == verdict for j in judgements)]
+    papers = sorted({j.claim.paper for j in judgements})
+    lines = [
+        "| paper | claims | " + " | ".join(f"{wording.SYMBOLS[verdict]} {verdict}" for verdict in used) + " |",
+        "|---|---:|" + "---:|" * len(used),
+    ]
+    for paper in papers:
+        own = [j.verdict for j in judgements if j.claim.paper == paper]
+        lines.append(f"| {paper} | {len(own)} | " + " | ".join(str(own.count(verdict)) for verdict in used) + " |")
+    return "\n".join(lines)
+
+
+def with_score(text: str, judgements: Sequence[Judgement]) -> str:
+    """Return the README's text with the table between its two markers; the text as it is where it has none."""
+    head, start, rest = text.partition(START)
+    _, end, tail = rest.partition(END)
+    if not (start and end):
+        return text
+    return f"{head}{START}\n\n{score_table(judgements)}\n\n{END}{tail}"
+
+
+def write_score(judgements: Sequence[Judgement], readme: Path) -> None:
+    """Bring the README's score up to date; nothing happens where there is no README."""
+    if readme.exists():
+        write_text(readme, with_score(readme.read_text(encoding="utf-8"), judgements))
