@@ -115,3 +115,13 @@ def small_scaling(profile: str) -> list[Recovery]:
         for optimiser in ("nesterov", "adam")
         for k in widths
     ]
+
+
+def small_batches(profile: str) -> list[Recovery]:
+    """Return live runs on the digits with full batches and with mini-batches (Bao 2020, App. I.2)."""
+    base = Recovery(profile=profile, data="digits", k=10, steps=100 if profile == "smoke" else 2000)
+    return [
+        replace(base, model=model, batch=batch)
+        for model in ("rag", "deterministic_nested_dropout", "nested_dropout")
+        for batch in (0, 256)
+    ]

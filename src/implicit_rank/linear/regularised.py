@@ -135,7 +135,7 @@ def train_regularised(
         steps,
         sorted({*record_at, *snapshots_at}),
         observe,
-        finished=(lambda seen: seen["d_align"].cpu() <= stop_at) if stop_at > 0 else None,
+        finished=(lambda seen: seen["d_align"] <= stop_at) if stop_at > 0 else None,
         progress=progress,
     )
     encoder, decoder = (descent.parameters[name].double().cpu() for name in ("encoder", "decoder"))
