@@ -9,7 +9,7 @@ def runs_shown(records: Sequence) -> str:
     """Return one sentence on what was run: profile, number of runs, seeds, steps, device, dates, commits, staleness."""
     if not records:
         return "No stored run is there."
-    parts = [f"profile {_joined(r.profile for r in records)}", f"{len(records)} runs", f"seeds {_seeds(records)}"]
+    parts = [f"profile {_joined(r.profile for r in records)}", _plural(len(records), "run"), _seeds(records)]
     if all("steps" in r.spec for r in records):
         parts.append(f"{_joined(format(r.spec['steps'], ',') for r in records)} steps")
     for key, word in (("device", "on"), ("date", "of"), ("commit", "at commit")):
@@ -23,6 +23,10 @@ def runs_shown(records: Sequence) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _joined(items) -> str:
     items = list(dict.fromkeys(items))
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
@@ -30,6 +34,8 @@ def _joined(items) -> str:
 
 def _seeds(records: Sequence) -> str:
     seeds = sorted({r.seed for r in records})
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"{seeds[0]} to {seeds[-1]}"
-    return _joined(map(str, seeds))
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {_joined(map(str, seeds))}"

@@ -12,7 +12,7 @@ from implicit_rank.figures.slider import Html
 
 
 def cost_card(began: float, device: str = "cpu") -> Html:
-    """Return a small table: seconds since ``began`` (a ``time.perf_counter()``), peak memory, device, threads, network."""
+    """Return a small table: seconds since ``began`` (a ``time.perf_counter()``), memory, device, threads, network."""
     rows = [
         ("Time", f"{time.perf_counter() - began:.0f} s from the parameters cell to here"),
         ("Peak memory", f"{_peak_memory() / 2**20:,.0f} MiB" if _peak_memory() else "not known on this system"),
