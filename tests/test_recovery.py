@@ -17,6 +17,7 @@ from implicit_rank.experiments.recovery_chapter import (
 )
 from implicit_rank.experiments.recovery_run import record_steps
 from implicit_rank.experiments.recovery_speed import compare
+from implicit_rank.figures import bao2020_pictures as pictures
 from implicit_rank.figures import bao2020_recovery as figures
 from implicit_rank.figures import bao2020_tables as tables
 from implicit_rank.parameters import ParameterError
@@ -147,14 +148,14 @@ def test_figures_are_drawn(smoke):
     main = [r for r in smoke if r.spec["penalties"] == "paper"]
     nesterov = [r for r in main if r.spec["optimiser"] == "nesterov"]
     assert len(figures.dynamics(main).axes) == 4
-    assert len(figures.axes_images(nesterov).axes) == 6 * 4
+    assert len(pictures.axes_images(nesterov).axes) == 6 * 4
     U = data.rescaled(data.second_moments("digits"), 5.1).top(4)[1].numpy()
-    assert figures.components(nesterov, U, (8, 8)).axes[0].get_title(loc="left") == "principal axes"
+    assert pictures.components(nesterov, U, (8, 8)).axes[0].get_title(loc="left") == "principal axes"
     assert figures.two_alignments(main).axes[0].get_xlabel().startswith("$d_{align}$")
     assert len(figures.scaling(main, paper=False).axes) == 2
     figures.rates([r for r in main if r.spec["model"] == "rag"])
     with pytest.raises(ValueError, match="kept images"):
-        figures.axes_images([dataclasses.replace(r, arrays={}) for r in smoke])
+        pictures.axes_images([dataclasses.replace(r, arrays={}) for r in smoke])
     assert figures.rates([]).axes[0].texts[0].get_text() == "No stored run is there."
 
 

@@ -313,3 +313,13 @@ def test_diagonal_and_dense_operators_agree():
     eigenvalues, U = torch.linalg.eigh(C)
     rows = parameters("rag")["encoder"]
     torch.testing.assert_close(DenseMoments(C).times(rows) @ U, DiagonalMoments(eigenvalues).times(rows @ U))
+
+
+def test_given_starting_weights_are_used_and_left_alone(moments):
+    start = start_weights(K, D, (5,), 0.2)
+    kept = [W.clone() for W in start]
+    common = {"lr": 0.01, "steps": 4, "record_at": [4], "eigenbasis": False}
+    given = train_regularised(moments, "rag", "gd", K, start=start, seeds=(0,), **common)
+    drawn = train_regularised(moments, "rag", "gd", K, start=0.2, seeds=(5,), **common)
+    assert all(torch.equal(W, old) for W, old in zip(start, kept, strict=True))
+    torch.testing.assert_close(given.decoder, drawn.decoder)

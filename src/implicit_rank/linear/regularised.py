@@ -108,7 +108,8 @@ def train_regularised(
     W1, W2 = start_weights(k, moments.width, seeds, start) if isinstance(start, (int, float)) else start
     if rotation is not None:
         W1, W2, U = W1 @ rotation, rotation.T @ W2, rotation.T @ U
-    parameters = {"encoder": _place(W1, dtype, device), "decoder": _place(W2, dtype, device)}
+    # a copy: the weights change in place, and a caller's start must not
+    parameters = {"encoder": _place(W1, dtype, device).clone(), "decoder": _place(W2, dtype, device).clone()}
     if model == "vae":
         parameters["log_variance"] = parameters["encoder"].new_zeros(m, k)
         parameters["log_noise"] = parameters["encoder"].new_zeros(m)
