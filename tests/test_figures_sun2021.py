@@ -178,10 +178,10 @@ def test_final_spectra(synthetic):
     np.testing.assert_allclose(axis.get_lines()[0].get_ydata(), np.maximum(values / values[0], 1e-6))
 
 
-def test_digits_modes(runs):
+def test_queue(runs):
     digits = filter_records(runs, data="digits", seed=0)
     chain, plain = filter_records(digits, start="orthogonal")[0], filter_records(digits, start="none")[0]
-    left, right = check(sun2021.digits_modes(chain, plain)).axes
+    left, right = check(sun2021.queue(plain, chain)).axes
     assert left.get_title(loc="left") == "(a) no chain"
     assert right.get_title(loc="left") == "(b) N = 4"
     assert labels(right) == [str(k) for k in range(1, 9)]

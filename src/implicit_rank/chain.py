@@ -101,7 +101,10 @@ class LinearChain(nn.Module):
         return codes
 
     def effective_matrix(self) -> Tensor:
-        """Return ``W_e = W_N ... W_1`` ``(width, width)``, differentiable; ValueError with an activation between."""
+        """Return ``W_e = W_N ... W_1`` ``(width, width)``, differentiable; ValueError with an activation between.
+
+        Book: eq-effective
+        """
         if self.activation is not None:
             raise ValueError("a chain with an activation between its maps has no effective matrix.")
         product = None
