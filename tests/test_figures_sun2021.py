@@ -183,7 +183,7 @@ def test_queue(runs):
     chain, plain = filter_records(digits, start="orthogonal")[0], filter_records(digits, start="none")[0]
     left, right = check(sun2021.queue(plain, chain)).axes
     assert left.get_title(loc="left") == "(a) no chain"
-    assert right.get_title(loc="left") == "(b) N = 4"
+    assert right.get_title(loc="left") == "(b) 4 linear layers"
     assert labels(right) == [str(k) for k in range(1, 9)]
     np.testing.assert_array_equal(right.get_lines()[2].get_ydata(), chain.arrays["modes"][:, 2])
     np.testing.assert_array_equal(left.get_lines()[0].get_ydata(), plain.arrays["modes"][:, 0])
