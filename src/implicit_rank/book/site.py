@@ -44,8 +44,8 @@ def stage(layout: Layout, executed: Path, folder: Path, preview: bool) -> None:
     In a preview, chapters that were never executed are left out of the table of contents.
     """
     notebooks = {p.stem: executed / f"{p.stem}.ipynb" for p in chapters(layout)}
-    left_out = {f"book/{name}" for name, path in notebooks.items() if not path.exists()}
     toc = yaml.safe_load((layout.root / "_toc.yml").read_text(encoding="utf-8"))
+    left_out = {f"book/{name}" for name, path in notebooks.items() if not path.exists()} & {*toc_files(toc)}
     if left_out and not preview:
         raise BookError(f"no executed copy of {', '.join(sorted(left_out))}: execute these first")
     wanted = {folder / "_config.yml": (layout.root / "_config.yml").read_bytes()}
