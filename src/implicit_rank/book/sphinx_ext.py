@@ -11,6 +11,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
+from implicit_rank.book.api import Api
 from implicit_rank.book.layout import Layout
 from implicit_rank.book.references import definitions
 
@@ -124,6 +125,7 @@ def copy_mathjax(app, exception):
 def setup(app):
     app.add_role("impl", Implementation())
     app.add_directive("timings", Timings)
+    app.add_directive("api", Api)
     app.connect("config-inited", exclude_sources, priority=100)  # before the table of contents is read
     app.connect("builder-inited", number_by_name, priority=900)  # after the extension that numbers across parts
     app.connect("doctree-read", tell_proofs_apart)
