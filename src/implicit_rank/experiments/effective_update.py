@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +12,7 @@ from scipy.stats import linregress
 from torch import Tensor
 
 from implicit_rank.chain import LinearChain, initial_layer
-from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.result import Result, run_each
 from implicit_rank.linear.deep import DeepEnsemble, DeepMember, train_deep
 from implicit_rank.linear.loop import descend
 from implicit_rank.linear.optimisers import GradientDescent
@@ -71,9 +70,8 @@ def run(
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Evaluate every check on every chain, in float64 on the CPU whatever ``device`` says: nothing here is large."""
-    results = []
-    for i, spec in enumerate(specs):
-        began = time.perf_counter()
+
+    def evaluate(spec: EffectiveUpdate) -> tuple[dict[str, float], dict]:
         generator = torch.Generator().manual_seed(spec.seed)
         scalars = {
             **update_checks(spec, generator),
@@ -81,12 +79,9 @@ def run(
             **start_checks(spec, generator),
             **alpha_checks(spec),
         }
-        results.append(Result(spec, scalars, {}, seconds=time.perf_counter() - began))
-        if on_done is not None:
-            on_done(results[-1])
-        if progress is not None:
-            progress((i + 1) / len(specs), f"N = {spec.depth}, seed {spec.seed}")
-    return results
+        return scalars, {}
+
+    return run_each(specs, evaluate, progress, on_done)
 
 
 def draw_chain(spec: EffectiveUpdate, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
