@@ -12,7 +12,9 @@ from implicit_rank.figures.slider import Html
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    """Return an HTML table that scrolls by itself on a narrow page."""
+    """Return an HTML table that scrolls by itself on a narrow page, or a sentence where there is no row."""
+    if not rows:
+        return Html("<p>No stored run is there.</p>")
     head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return Html(f"<div class='table-scroll'><table class='table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
@@ -77,5 +79,6 @@ def step_costs(records: Sequence) -> Html:
                 if r.spec["optimiser"] == optimiser and r.spec["k"] == k and r.spec["model"] != "nested_dropout"
             ]
             cells.append(f"{min(seconds):.2f}" if seconds else "not run")
-        rows.append([label, *cells])
+        if widths:
+            rows.append([label, *cells])
     return table(["seconds per 1,000 steps", *(f"k = {k}" for k in widths)], rows)
