@@ -17,7 +17,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
         return Html("<p>No stored run is there.</p>")
     head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return Html(f"<div class='table-scroll'><table class='table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return Html(f"<div class='table-scroll'><table class='table'>{inner}</table></div>")
 
 
 def median_steps(records: Sequence, level: float) -> float:
