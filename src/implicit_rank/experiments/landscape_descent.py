@@ -77,15 +77,15 @@ def find_roots(C: Tensor, lam: Tensor, count: int, seed: int, rounds: int = 120)
 
 
 def descend_from_random_starts(
-    moments: SecondMoments, lam: Tensor, starts: int, seed: int, spread: float = 0.5
+    moments: SecondMoments, lam: Tensor, starts: int, seed: int, spread: float = 0.5, lengths: float = 60.0
 ) -> Trained:
-    """Run gradient descent on loss (3) from Gaussian starts until the slowest direction has died out; a Trained."""
+    """Run gradient descent on loss (3) from Gaussian starts for ``lengths`` condition numbers of steps."""
     s, k = moments.eigenvalues, len(lam)
     values = theory.l2_hessian_eigenvalues(s, lam, k)
     start = spread * s[0].rsqrt() * torch.randn(
         2, starts, k, len(s), generator=torch.Generator().manual_seed(seed + 3), dtype=torch.float64
     )
-    steps = min(40_000, max(2000, int(30 * values[-1] / values[0])))
+    steps = min(60_000, max(1000, int(lengths * values[-1] / values[0])))
     return train_regularised(
         moments, "nonuniform_l2", "gd", k, lr=0.5 / values[-1].item(), steps=steps, penalties=lam,
         record_at=np.unique(np.geomspace(1, steps, 30).astype(int)).tolist(), seeds=range(starts),
@@ -129,7 +129,7 @@ def plane_descent(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return recorded steps ``(t,)`` and paths ``(m, t, 2)`` of gradient descent on Figure 1's plane, in (x, y).
 
-    ``starts`` are pairs (alpha, theta); the rate is half the inverse of the curvature across the valley. The run
+    ``starts`` are pairs (alpha, theta); the rate is the inverse of the curvature across the valley. The run
     ends when every path is within 0.001 of an optimum.
     """
     across = 8 * (s[:2] * (1 - penalties / s[:2]).square()).sum().item()
@@ -145,7 +145,7 @@ def plane_descent(
 
     goal = torch.tensor([1.0, 0.0], dtype=torch.float64)
     descent = descend(
-        {"point": points}, gradients, GradientDescent(0.5 / across), steps, recording_steps(steps, records),
+        {"point": points}, gradients, GradientDescent(1 / across), steps, recording_steps(steps, records),
         lambda step, parameters, loss: {"path": parameters["point"]},
         finished=lambda seen: (seen["path"].abs() - goal).norm(dim=-1) < 1e-3,
     )

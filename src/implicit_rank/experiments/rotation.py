@@ -231,4 +231,6 @@ SCALARS = (
     "leading_sum_fall", "rate_over_gap", "pair_rate_over_gap", "sign_reverses_order", "decay_rate_error",
     "zero_modes_off", "spurious_force", "spurious_distance",
 )
-MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS}
+MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS} | {
+    "gha_error": lambda run: max(run.scalars["gha_decoder_error"], run.scalars["gha_encoder_error"]),
+}
