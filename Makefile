@@ -24,7 +24,7 @@ pair: $(READY)
 	@$(PY) -m implicit_rank pair
 
 bench: $(READY)
-	@$(PY) -m pytest tests/benchmarks -s
+	@for file in tests/benchmarks/bench_*.py; do $(PY) $$file || exit 1; done
 
 doctor: $(READY)
 	@$(PY) -m implicit_rank doctor
