@@ -111,8 +111,9 @@ def command(args: argparse.Namespace) -> str:
     path = Store().root / FILE
     if args.write:
         write_verdicts(judgements, path)
-        if (root := checkout()) is not None:
-            write_score(judgements, root / "README.md")
+        top = checkout()
+        if top is not None and path.parent == top / "book" / "results":  # not for results kept elsewhere
+            write_score(judgements, top / "README.md")
         return f"{text}\nwrote {path}"
     if path.exists() and not (args.paper or args.chapter or args.verdict):
         changes = differing(read_verdicts(path), verdict_table(judgements))

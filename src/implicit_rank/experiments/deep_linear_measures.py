@@ -89,6 +89,17 @@ def emergence_spread(run) -> float:
     return float(times.max() / times.min()) if np.isfinite(times).any() else math.nan
 
 
+def emergence_overlap(run) -> float:
+    """Return how long a true mode takes from a tenth to nine tenths, on average, as a share of the time they all take.
+
+    The whole time runs from the first mode's tenth to the last one's nine tenths: 1/r for a perfect queue, 1 for
+    modes that rise together.
+    """
+    modes = run.arrays["modes"][:, : run.spec["true_rank"]].T
+    begins, ends = (np.array([crossing(run.arrays["steps"], mode, level) for mode in modes]) for level in (0.1, 0.9))
+    return float((ends - begins).mean() / (ends.max() - begins.min()))
+
+
 def time_over_law(run) -> float:
     """Return the time to half the loss divided by T_N (eq-growth-time): the law says it does not depend on N."""
     return half_time(run) / growth_time(run.spec["scale"], run.spec["depth"])
@@ -134,6 +145,7 @@ MEASURES: dict[str, Callable] = {
     "emergence_order": emergence_order,
     "emergence_slope": emergence_slope,
     "emergence_spread": emergence_spread,
+    "emergence_overlap": emergence_overlap,
     "time_over_law": time_over_law,
     "size_over_law": size_over_law,
 }
