@@ -178,9 +178,10 @@ def sorting(M0: Tensor, end: float) -> Figure:
             if i < k - 1:
                 axes[1].plot(early, diagonal[:, : i + 1].sum(1), label=f"first {i + 1}", **style)
         axes[0].set(xlabel="$t$", title="the diagonal")
-        axes[0].legend(fontsize=8, ncols=2)
+        axes[0].legend(fontsize=8, loc="upper right", bbox_to_anchor=(1, 0.93), labelspacing=0.2)
         axes[1].set(xlabel="$t$", title="leading sums")
-        axes[1].legend(fontsize=8)
+        axes[1].legend(fontsize=8, loc="lower right", labelspacing=0.2)
+        axes[1].set_ylim(bottom=0)
         axes[2].plot(t, Nd, color=COLOURS[0], label="Nd(M)")
         last = Nd[-1] if Nd[-1] > 1e-13 else 1e-13
         for rate, dash, label in ((g / 2, (0, (5, 1.5)), "rate $g/2$"), (g, (0, (1, 1.2)), "rate $g$ (printed)")):

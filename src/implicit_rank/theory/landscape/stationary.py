@@ -161,8 +161,8 @@ def optimal_assignment(s: Tensor, penalties: Tensor) -> tuple[int | None, ...]:
             spectrum(s, k - len(dead))
         names = ", ".join(str(a + 1) for a in dead[:8]) + (", ..." if len(dead) > 8 else "")
         warnings.warn(
-            f"the penalties of units {names} (counted from 1) reach their eigenvalues, so these {len(dead)} of {k} "
-            "units are dead at the optimum.",
+            f"{len(dead)} of {k} units are dead at the optimum, because their penalties reach their eigenvalues: "
+            f"number {names} (counted from 1).",
             stacklevel=3,
         )
     else:
