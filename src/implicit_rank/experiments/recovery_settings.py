@@ -89,11 +89,8 @@ def prior(kind: str | tuple[float, ...], k: int) -> Tensor:
     return chances
 
 
-# fastest to d_align <= 0.1 on MNIST (median of three seeds) over the stored grid; the uniform model never gets there
-BEST_RATES = {
-    "nesterov": {"rag": 0.006, "deterministic_nested_dropout": 0.06, "nested_dropout": 0.06, "nonuniform_l2": 0.06},
-    "adam": {"deterministic_nested_dropout": 0.01, "nested_dropout": 0.01, "nonuniform_l2": 0.01},
-}
+# fastest to d_align <= 0.1 on MNIST (median of three seeds) over the stored grid, to 0.3 where 0.1 was not reached
+BEST_RATES = {"nesterov": {"rag": 0.01, "deterministic_nested_dropout": 0.06, "nonuniform_l2": 0.06}}
 # at 0.85 of the stability limit of the synthetic data, or what was fastest below it
 BEST_SYNTHETIC_RATES = {"rag": 2e-4, "deterministic_nested_dropout": 0.002, "nonuniform_l2": 0.002}
 
