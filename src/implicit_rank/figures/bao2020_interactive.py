@@ -30,7 +30,7 @@ def turning_surface(
         "steps": [int(step) for step in steps],
     }
     controls = (
-        _slider("turn", "turn", 0, 360, 35) + _slider("tilt", "tilt", 5, 85, 38)
+        _slider("turn", "turn", 0, 360, 35) + _slider("tilt", "tilt", 5, 85, 55)
         + _slider("step", "descent", 0, len(data["steps"]) - 1, len(data["steps"]) - 1)
     )
     return _figure("surface", description, f'<canvas width="720" height="440" style="width:100%;touch-action:none" '

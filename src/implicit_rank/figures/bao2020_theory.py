@@ -139,6 +139,8 @@ NESTED_CURVES = (
 def condition_numbers(records: Sequence, curves: Sequence[tuple[str, str]], limit: float = 1e9) -> Figure:
     """Draw condition numbers and bounds against k, one panel per spectrum; means of logarithms over seeds."""
     names = list(dict.fromkeys(r.spec["spectrum"] for r in records))
+    if not names:
+        return _nothing()
     with house():
         figure, axes = canvas(1, len(names), height=3.9, sharey=True, squeeze=False)
         for axis, name in zip(axes[0], names, strict=True):
@@ -157,6 +159,14 @@ def condition_numbers(records: Sequence, curves: Sequence[tuple[str, str]], limi
         axes[0, 0].set_ylabel("condition number")
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         letter(axes[0])
+    return figure
+
+
+def _nothing() -> Figure:
+    with house():
+        figure, axis = canvas(height=1.2)
+        axis.text(0.5, 0.5, "no stored run", ha="center", va="center", transform=axis.transAxes)
+        axis.set_axis_off()
     return figure
 
 
@@ -219,7 +229,8 @@ def misalignment(records: Sequence) -> Figure:
                    markerfacecolor="none")
         left.set(xscale="log", yscale="log", xlabel="predicted from the imbalance", ylabel="final $d_{align}$",
                  title="what stays misaligned")
-        left.legend()
+        if left.get_legend_handles_labels()[0]:
+            left.legend()
         right.set(xscale="log", yscale="log", xlabel="standard deviation of the start", ylabel="final $d_{align}$",
                   title=f"Nesterov, rate {lr:g}" if lr else "no run")
         letter((left, right))
