@@ -11,6 +11,9 @@ import sys
 import time
 from dataclasses import replace
 
+import implicit_rank  # noqa: F401 - before PyTorch starts: it tells idle threads to sleep, not to spin
+
+# isort: split
 import torch
 
 from implicit_rank.experiments.deep_linear import DeepLinear, draw, grid, small
