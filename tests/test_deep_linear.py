@@ -342,6 +342,7 @@ def test_measures_have_their_known_answers():
         "emergence_spread": 35 / 15,
         "time_over_law": 15 / growth_time(0.01, 4),
     }
+    assert math.isnan(found["emergence_overlap"])  # the second mode ends at three quarters
     size = found.pop("size_over_law")
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     x = 0.7 / size  # the prediction must satisfy its own equation, gain being d * weight_scale^2
@@ -394,6 +395,12 @@ def test_unfinished_runs_have_no_slope_and_no_false_order():
     assert measures.emergence_order(swapped) == 0
     assert measures.emergence_correlation(swapped) == pytest.approx(1)
     assert measures.half_time(made_up(loss=np.array([8.0, 7, 6, 5, 5]))) == math.inf
+
+
+def test_overlap_is_the_share_of_the_whole_time_that_a_mode_takes():
+    queue = np.array([[0, 0], [1, 0], [1, 0], [1, 0], [1, 1.0]])  # from 1 to 9, and from 31 to 39
+    assert measures.emergence_overlap(made_up(modes=queue)) == pytest.approx(8 / 38)
+    assert measures.emergence_overlap(made_up(modes=queue[:, [0, 0]])) == pytest.approx(1)
 
 
 def test_laws_are_refused_where_they_do_not_apply():

@@ -93,10 +93,12 @@ def emergence_overlap(run) -> float:
     """Return how long a true mode takes from a tenth to nine tenths, on average, as a share of the time they all take.
 
     The whole time runs from the first mode's tenth to the last one's nine tenths: 1/r for a perfect queue, 1 for
-    modes that rise together.
+    modes that rise together, NaN where a mode never gets there.
     """
     modes = run.arrays["modes"][:, : run.spec["true_rank"]].T
     begins, ends = (np.array([crossing(run.arrays["steps"], mode, level) for mode in modes]) for level in (0.1, 0.9))
+    if not np.isfinite(ends).all():
+        return math.nan
     return float((ends - begins).mean() / (ends.max() - begins.min()))
 
 
