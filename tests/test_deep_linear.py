@@ -266,6 +266,8 @@ def test_a_stopped_member_says_so_and_has_no_final_rank(stopped):
     record = record_of(stopped)
     assert record.scalars["stopped"] == 1
     assert "fresh_error" not in record.scalars
+    assert math.isnan(MEASURES["fresh_error"](record))
+    assert MEASURES["failed"](record) == 1
     for matrix in ("effective", "codes"):
         ranks = measures.rank_series(record, matrix)
         assert ranks[0] > 0
@@ -356,6 +358,14 @@ def test_a_run_failed_if_it_stopped_or_ended_far_above_the_floor(loss, stopped, 
     assert MEASURES["failed"](record) == verdict
 
 
+def test_real_data_have_no_floor_and_no_clean_signal():
+    record = made_up()
+    for name in ("floor", "clean_error", "fresh_error"):
+        del record.scalars[name]
+    for name in ("loss_over_floor", "failed", "clean_error", "fresh_error"):
+        assert math.isnan(MEASURES[name](record))
+
+
 def test_ranks_along_the_run_at_the_kept_thresholds():
     record = made_up()
     assert measures.rank_series(record, "codes").tolist() == [9, 1, 2, 2, 2]
@@ -388,6 +398,7 @@ def test_unfinished_runs_have_no_slope_and_no_false_order():
     assert math.isnan(measures.emergence_slope(late))
     assert measures.emergence_spread(late) == math.inf
     never = made_up(modes=np.zeros((5, 3)))
+    assert math.isnan(measures.emergence_correlation(never))
     assert measures.emergence_order(never) == 0
     assert math.isnan(measures.emergence_slope(never))
     assert math.isnan(measures.emergence_spread(never))

@@ -66,6 +66,8 @@ def emergence_times(run, count: int | None = None) -> np.ndarray:
 def emergence_correlation(run) -> float:
     """Return Spearman's correlation between emergence time and data singular value over the true modes."""
     times = emergence_times(run)
+    if len(set(times)) < 2:  # none emerges: there is no order to speak of
+        return math.nan
     return float(spearmanr(times, run.arrays["data"][: len(times)]).statistic)
 
 
@@ -122,7 +124,15 @@ def loss_change(run) -> float:
 
 def failed(run) -> float:
     """Return 1 for a run that was stopped or ended above one and a half times the rank-r floor, else 0."""
-    return float(bool(run.scalars["stopped"]) or not run.scalars["loss"] <= 1.5 * run.scalars["floor"])
+    if run.scalars["stopped"]:
+        return 1.0
+    floor = scalar(run, "floor")
+    return math.nan if math.isnan(floor) else float(not run.scalars["loss"] <= 1.5 * floor)
+
+
+def scalar(run, name: str) -> float:
+    """Return a number of the run; NaN where it has none: real data have no clean signal, stopped runs no error."""
+    return run.scalars.get(name, math.nan)
 
 
 MEASURES: dict[str, Callable] = {
@@ -135,10 +145,10 @@ MEASURES: dict[str, Callable] = {
     "least_code_rank": lambda run: float(rank_series(run, "codes").min()),
     "start_effective_rank": lambda run: float(rank_series(run, "effective")[0]),
     "loss": lambda run: run.scalars["loss"],
-    "loss_over_floor": lambda run: run.scalars["loss"] / run.scalars["floor"],
+    "loss_over_floor": lambda run: run.scalars["loss"] / scalar(run, "floor"),
     "loss_change": loss_change,
-    "clean_error": lambda run: run.scalars["clean_error"],
-    "fresh_error": lambda run: run.scalars["fresh_error"],
+    "clean_error": lambda run: scalar(run, "clean_error"),
+    "fresh_error": lambda run: scalar(run, "fresh_error"),
     "failed": failed,
     "stopped": lambda run: run.scalars["stopped"],
     "half_time": half_time,
