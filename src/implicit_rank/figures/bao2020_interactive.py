@@ -30,7 +30,7 @@ def turning_surface(
         "steps": [int(step) for step in steps],
     }
     controls = (
-        _slider("turn", "turn", 0, 360, 35) + _slider("tilt", "tilt", 5, 85, 55)
+        _slider("turn", "turn", 0, 360, 35) + _slider("tilt", "tilt", 5, 85, 65)
         + _slider("step", "descent", 0, len(data["steps"]) - 1, len(data["steps"]) - 1)
     )
     return _figure("surface", description, f'<canvas width="720" height="440" style="width:100%;touch-action:none" '
@@ -116,7 +116,7 @@ _SURFACE = """
     const [c, s, C, S] = [Math.cos(turn), Math.sin(turn), Math.cos(tilt), Math.sin(tilt)];
     const put = (x, y, z) => {
       const u = (x * c - y * s) / R, v = (x * s + y * c) / R, h = 0.75 * z;
-      return [360 + 300 * u, 300 + 190 * v * S * 1.5 - 260 * h * C, v];
+      return [360 + 320 * u, 225 + 195 * v * S + 95 * C - 270 * h * C, v];
     };
     const faces = [];
     for (let i = 0; i + 1 < data.r.length; i++) for (let j = 0; j < A; j++) {
