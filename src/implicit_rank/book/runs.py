@@ -124,6 +124,9 @@ def run_command(args: argparse.Namespace) -> int:
             print(f"  {spec}")
         return 0
     check_writable(store.root)
+    import torch
+
+    torch.set_flush_denormal(True)  # weights that decay below 1e-38 in float32 slow a processor tenfold
     begun, saved = time.monotonic(), []
 
     def keep(result) -> None:

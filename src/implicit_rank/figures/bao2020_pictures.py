@@ -46,7 +46,7 @@ def components(records: Sequence, axes_of_data: np.ndarray, shape: tuple[int, in
         rows.append((NAMES[record.spec["model"]], _signed(columns, axes_of_data)))
     with house():
         lines = (len(rows) + 1) // 2
-        figure, axes = canvas(lines, 2, 1.25 * lines if half > 5 else 1.9 * lines, squeeze=False)
+        figure, axes = canvas(lines, 2, 1.02 * lines if half > 5 else 1.9 * lines, squeeze=False)
         for spare in axes.flat[len(rows) :]:
             spare.set_axis_off()
         for axis, (label, columns) in zip(axes.flat, rows, strict=False):

@@ -232,6 +232,9 @@ def rates(records: Sequence, level: float = 0.1) -> Figure:
                     marker=MARKERS[i],
                 )
             axis.axhline(limit, color="#bbbbbb", linewidth=0.8)
+            tried = sorted({r.scalars["lr"] for r in records if r.spec["optimiser"] == optimiser})
+            axis.set_xticks(tried, [f"{rate:g}" for rate in tried])
+            axis.minorticks_off()
             axis.set(title=OPTIMISERS[optimiser], xlabel="learning rate")
         axes[0, 0].set_ylabel(f"steps to $d_{{align}}$ ≤ {level:g}\n(above the grey line: not reached)")
         letter(axes[0])
