@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import cycle, islice
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -58,11 +57,15 @@ def canvas(rows: int = 1, columns: int = 1, height: float = 3.2, **options) -> t
 
 def strokes(count: int, markers: bool = False) -> list[dict]:
     """Return ``count`` line styles (keyword arguments of ``plot``) that differ in colour and in dash or marker."""
-    styles = [
-        {"color": colour, "linestyle": dash, **({"marker": marker} if markers else {})}
-        for colour, dash, marker in zip(COLOURS, DASHES, MARKERS, strict=True)
+    kinds = len(COLOURS)
+    return [
+        {
+            "color": COLOURS[i % kinds],
+            "linestyle": DASHES[(i + i // kinds) % kinds],  # a colour's second turn comes with another dash
+            **({"marker": MARKERS[(i + i // kinds) % kinds]} if markers else {}),
+        }
+        for i in range(count)
     ]
-    return list(islice(cycle(styles), count))
 
 
 def ramp(values: Sequence[float]) -> list[dict]:

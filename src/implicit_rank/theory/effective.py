@@ -69,7 +69,7 @@ def coefficients(singular_values: Tensor, depth: int) -> Tensor:
 
     They are the eigenvalues of the preconditioner. Raises ValueError for a depth below 1 or bad singular values.
 
-    Book: eq-mu
+    Book: eq-mu, eq-mu-top
     """
     sigma, depth = _spectrum(singular_values), _depth(depth)
     powers = torch.arange(depth, dtype=torch.float64) * 2 / depth
