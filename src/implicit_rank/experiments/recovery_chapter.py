@@ -94,7 +94,7 @@ def without_missing_samples(specs: Sequence[Recovery]) -> tuple[list[Recovery], 
 
 def small_mnist(profile: str) -> list[Recovery]:
     """Return short live runs on MNIST's exact moments: the first steps of Figure 2, without a download."""
-    steps = {"smoke": 20, "quick": 1000, "paper": 1000}[profile]
+    steps = {"smoke": 20, "quick": 500, "paper": 1000}[profile]
     return [
         replace(spec, profile=profile, steps=steps, images=False)
         for spec in figure_2("quick", (0,), "mnist", 20)
@@ -104,10 +104,10 @@ def small_mnist(profile: str) -> list[Recovery]:
 
 
 def small_scaling(profile: str) -> list[Recovery]:
-    """Return a live Figure 4 in small: 100 inputs instead of 1,000 and 3,000 steps instead of 50,000."""
+    """Return a live Figure 4 in small: 100 inputs instead of 1,000 and 2,000 steps instead of 50,000."""
     widths = (2, 4) if profile == "smoke" else (2, 5, 10, 20)
     base = Recovery(
-        profile=profile, data="synthetic-official", width=100, steps=100 if profile == "smoke" else 3000, stop_at=0.3
+        profile=profile, data="synthetic-official", width=100, steps=100 if profile == "smoke" else 2000, stop_at=0.3
     )
     return [
         replace(base, model=model, optimiser=optimiser, k=k)
@@ -119,7 +119,7 @@ def small_scaling(profile: str) -> list[Recovery]:
 
 def small_batches(profile: str) -> list[Recovery]:
     """Return live runs on the digits with full batches and with mini-batches (Bao 2020, App. I.2)."""
-    base = Recovery(profile=profile, data="digits", k=10, steps=100 if profile == "smoke" else 2000)
+    base = Recovery(profile=profile, data="digits", k=10, steps=100 if profile == "smoke" else 1000)
     return [
         replace(base, model=model, batch=batch)
         for model in ("rag", "deterministic_nested_dropout", "nested_dropout")
