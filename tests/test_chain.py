@@ -274,8 +274,8 @@ def test_repr_says_what_it_is():
         ({"scale": float("inf")}, "scale must be a positive finite number, not inf."),
         ({"scale": "1"}, "scale must be a positive finite number, not '1'."),
         ({"init": "xavier"}, "init must be one of default, he, orthogonal, not 'xavier'."),
-        ({"sharing": "some"}, "sharing must be None, 'all' or 'transpose', not 'some'."),
-        ({"sharing": True}, "sharing must be None, 'all' or 'transpose', not True."),
+        ({"sharing": "some"}, "sharing must be None, 'all', 'transpose' or 'pairs', not 'some'."),
+        ({"sharing": True}, "sharing must be None, 'all', 'transpose' or 'pairs', not True."),
         ({"activation": "relu"}, "activation must be None or a function of a tensor, not 'relu'."),
     ],
 )

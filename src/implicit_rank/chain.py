@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 INITS = ("default", "he", "orthogonal")
-SHARINGS = (None, "all", "transpose")
+SHARINGS = (None, "all", "transpose", "pairs")
 
 
 def initial_layer(
@@ -34,6 +35,27 @@ def initial_layer(
     return nn.init.orthogonal_(weight, generator=generator)
 
 
+def initial_map(
+    outputs: int,
+    inputs: int,
+    init: str = "default",
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Draw one weight ``(outputs, inputs)`` of any shape; a square one is :func:`initial_layer`'s, bit for bit.
+
+    Variances go by the number of inputs; "orthogonal" is semi-orthogonal, so all singular values are one.
+    """
+    if init not in INITS:
+        raise ValueError(f"init must be one of {', '.join(INITS)}, not {init!r}.")
+    weight = torch.empty(outputs, inputs, dtype=dtype)
+    if init == "default":
+        return nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+    if init == "he":
+        return nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+    return nn.init.orthogonal_(weight, generator=generator)
+
+
 class LinearChain(nn.Module):
     """A product of ``depth`` bias-free square linear maps, to be put at an autoencoder's bottleneck.
 
@@ -43,9 +65,12 @@ class LinearChain(nn.Module):
     Parameters: ``init`` is "default", "he" or "orthogonal" (see :func:`initial_layer`); ``scale`` multiplies the
     start of the whole product W_e, so each layer gets ``scale ** (1 / depth)`` (Sun 2021, 2.3); ``alpha``
     re-parameterises W_i = alpha * What_i without changing the start (Sun 2021, 2.4); ``sharing`` is None, "all"
-    (one matrix used everywhere) or "transpose" (W and its transpose in turn); ``activation`` is a function put
+    (one matrix used everywhere; Jing 2020, Fig. 11), "transpose" (W and its transpose in turn) or "pairs" (W_1,
+    W_1, W_2, W_2, ...: neighbours share; an odd last map stands alone); ``activation`` is a function put
     between the maps (Jing 2020, Fig. 10); ``frozen`` keeps the maps at their start (Jing 2020, Fig. 9);
-    ``generator`` draws the start. Raises ValueError, in one sentence, for anything else.
+    ``generator`` draws the start; ``inner`` caps the rank: the maps are ``(inner, width)``, ``(inner, inner)``, ...,
+    ``(width, inner)``, so at least two of them, none shared (Sun 2021, 3.2). Raises ValueError, in one sentence,
+    for anything else.
     """
 
     def __init__(
@@ -62,6 +87,7 @@ class LinearChain(nn.Module):
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
+        inner: int | None = None,
     ):
         super().__init__()
         for name, value in (("width", width), ("depth", depth)):
@@ -71,26 +97,75 @@ class LinearChain(nn.Module):
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise ValueError(f"{name} must be a positive finite number, not {value!r}.")
         if sharing not in SHARINGS:
-            raise ValueError(f"sharing must be None, 'all' or 'transpose', not {sharing!r}.")
+            raise ValueError(f"sharing must be None, 'all', 'transpose' or 'pairs', not {sharing!r}.")
         if activation is not None and not callable(activation):
             raise ValueError(f"activation must be None or a function of a tensor, not {activation!r}.")
-        self.width, self.depth, self.init = width, depth, init
+        if inner is not None:
+            if isinstance(inner, bool) or not isinstance(inner, int) or not 1 <= inner <= width:
+                raise ValueError(f"inner must be None or an integer from 1 to the width {width}, not {inner!r}.")
+            if depth < 2 or sharing is not None:
+                raise ValueError("an inner width needs a depth of at least 2 and maps that are not shared.")
+        self.width, self.depth, self.init, self.inner = width, depth, init, inner
         self.scale, self.alpha, self.sharing, self.frozen = float(scale), float(alpha), sharing, frozen
         self.activation = activation
         factor = self.scale ** (1 / depth) / self.alpha
-        weights = [
-            initial_layer(width, init, generator, dtype).mul_(factor).to(device)
-            for _ in range(depth if sharing is None else 1)
-        ]
+        count = {None: depth, "pairs": (depth + 1) // 2}.get(sharing, 1)
+        if inner is None:
+            starts = [initial_layer(width, init, generator, dtype) for _ in range(count)]
+        else:
+            widths = [width, *[inner] * (depth - 1), width]
+            starts = [initial_map(after, before, init, generator, dtype) for before, after in pairwise(widths)]
+        weights = [start.mul_(factor).to(device) for start in starts]
         self.weights = nn.ParameterList([nn.Parameter(weight, requires_grad=not frozen) for weight in weights])
 
+    @classmethod
+    @torch.no_grad()
+    def from_matrix(cls, matrix: Tensor, rank: int, alpha: float = 1.0) -> LinearChain:
+        """Return two maps of inner width ``rank`` whose product is the best approximation of ``matrix`` (d, d).
+
+        With the truncated SVD U S V^T they are W_1 = sqrt(S) V^T and W_2 = U sqrt(S): balanced, and the start of
+        Sun 2021's second stage (3.2). The SVD is float64, the maps have the matrix's dtype and device. A singular
+        value of zero stays zero under gradient descent. ValueError for a matrix that is not square or not finite.
+        """
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"matrix must be square, not of shape {tuple(matrix.shape)}.")
+        if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= len(matrix):
+            raise ValueError(f"rank must be an integer from 1 to the width {len(matrix)}, not {rank!r}.")
+        if not torch.isfinite(matrix).all():
+            raise ValueError("matrix must be finite, and this one holds NaN or infinite entries.")
+        U, S, Vh = torch.linalg.svd(matrix.double())
+        root = S[:rank].sqrt()
+        # its random start is overwritten: a generator of its own keeps the global one untouched
+        options = {"dtype": matrix.dtype, "device": matrix.device, "generator": torch.Generator()}
+        chain = cls(len(matrix), 2, alpha=alpha, inner=rank, **options)
+        chain.init = "from_matrix"
+        chain.weights[0].copy_(root[:, None] * Vh[:rank] / alpha)
+        chain.weights[1].copy_(U[:, :rank] * root / alpha)
+        return chain
+
     def layers(self) -> list[Tensor]:
-        """Return the maps W_1, ..., W_N as they act, each ``(width, width)``, alpha included."""
-        weights = [self.alpha * weight for weight in self.weights]
+        """Return the maps W_1, ..., W_N as they act, each ``(out, in)``, alpha included."""
+        return self._in_order([self.alpha * weight for weight in self.weights])
+
+    def raw_layers(self) -> list[Tensor]:
+        """Return the maps What_1, ..., What_N without alpha: the parameters or views of them, shared ones repeated."""
+        return self._in_order(list(self.weights))
+
+    def _in_order(self, weights: list[Tensor]) -> list[Tensor]:
         if self.sharing is None:
             return weights
+        if self.sharing == "pairs":
+            return [weights[i // 2] for i in range(self.depth)]
         turned = weights[0].T if self.sharing == "transpose" else weights[0]
         return [turned if i % 2 else weights[0] for i in range(self.depth)]
+
+    def freeze(self) -> LinearChain:
+        """Keep the maps as they are from now on (a later freeze than Jing 2020's Fig. 9) and return the chain."""
+        self.frozen = True
+        for weight in self.weights:
+            weight.requires_grad_(False)
+            weight.grad = None
+        return self
 
     def forward(self, codes: Tensor) -> Tensor:
         """Map codes ``(..., width)`` to codes ``(..., width)``."""
@@ -132,7 +207,8 @@ class LinearChain(nn.Module):
         return [] if self.frozen else [{"params": list(self.weights), "lr": lr / self.depth}]
 
     def extra_repr(self) -> str:
+        inner = "" if self.inner is None else f", inner={self.inner}"
         return (
             f"width={self.width}, depth={self.depth}, init={self.init!r}, scale={self.scale:g}, "
-            f"alpha={self.alpha:g}, sharing={self.sharing!r}, frozen={self.frozen}"
+            f"alpha={self.alpha:g}, sharing={self.sharing!r}, frozen={self.frozen}{inner}"
         )
