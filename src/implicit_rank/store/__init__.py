@@ -1,5 +1,12 @@
 """Results on disk: specs, records, provenance, staleness; see `Store`."""
 
+from implicit_rank.store.checkpoints import (
+    Checkpoints,
+    checkpoint_folder,
+    checkpoint_of,
+    checkpoints_with,
+    discard_checkpoints,
+)
 from implicit_rank.store.disk import Record, Store, checkout, default_root, filter_records, live_record
 from implicit_rank.store.files import StoreError, write_text
 from implicit_rank.store.fingerprint import fingerprint, fingerprint_parts
@@ -7,7 +14,8 @@ from implicit_rank.store.provenance import provenance
 from implicit_rank.store.spec import PROFILES, Spec, canonical_json, slug, spec_hash
 
 __all__ = [
-    "PROFILES", "Record", "Spec", "Store", "StoreError", "canonical_json", "checkout", "default_root",
+    "PROFILES", "Checkpoints", "Record", "Spec", "Store", "StoreError", "canonical_json", "checkout",
+    "checkpoint_folder", "checkpoint_of", "checkpoints_with", "default_root", "discard_checkpoints",
     "filter_records", "fingerprint", "fingerprint_parts", "live_record", "provenance", "slug", "spec_hash",
     "write_text",
 ]

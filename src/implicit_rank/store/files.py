@@ -84,18 +84,22 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def clear_sentences(folder: Path):
-    """Turn the operating system's errors while writing below `folder` into a StoreError of one sentence."""
+def clear_sentences(folder: Path, what: str = "the run", variable: str = "IMPLICIT_RANK_RESULTS"):
+    """Turn the operating system's errors while writing below `folder` into a StoreError of one sentence.
+
+    `what` is written there, and the environment variable `variable` names another place for it.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise StoreError(f"no space left to store the run in {folder}; nothing stored was changed: free "
-                             "some space, or set IMPLICIT_RANK_RESULTS to another folder.") from error
+            raise StoreError(f"no space left to store {what} in {folder}; nothing stored was changed: free "
+                             f"some space, or set {variable} to another folder.") from error
         if error.errno in _FORBIDDEN:
-            raise StoreError(f"the results folder {folder} is read-only; make it writable, or set "
-                             "IMPLICIT_RANK_RESULTS to a folder that is.") from error
-        raise StoreError(f"the run could not be stored in {folder} ({error.strerror or error}); "
+            kind = "results" if what == "the run" else "checkpoint"
+            raise StoreError(f"the {kind} folder {folder} is read-only; make it writable, or set "
+                             f"{variable} to a folder that is.") from error
+        raise StoreError(f"{what} could not be stored in {folder} ({error.strerror or error}); "
                          "nothing stored before was changed.") from error
 
 
