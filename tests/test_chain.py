@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import implicit_rank
-from implicit_rank.chain import LinearChain, initial_layer
+from implicit_rank.chain import INITS, LinearChain, initial_layer, initial_map
 from implicit_rank.theory.effective import layer_gradients
 
 F64 = torch.float64
@@ -282,4 +282,131 @@ def test_repr_says_what_it_is():
 def test_bad_input_is_refused_in_one_sentence(options, sentence):
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - the whole sentence is compared
         LinearChain(**{"width": 4, "depth": 2, **options})
+    assert str(refused.value) == sentence
+
+
+# ---- explicit rank, raw maps, pairs, freezing later ----
+@pytest.mark.parametrize("init", ["default", "he", "orthogonal"])
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_an_inner_width_caps_the_rank(depth, init):
+    module, codes = chain(depth=depth, init=init, inner=4, alpha=1.7), normal(5, 6)
+    assert [tuple(w.shape) for w in module.weights] == [(4, 6), *[(4, 4)] * (depth - 2), (6, 4)]
+    W_e = module.effective_matrix()
+    assert torch.linalg.matrix_rank(W_e) == 4
+    torch.testing.assert_close(module(codes), codes @ W_e.T, rtol=1e-10, atol=1e-13)
+    torch.testing.assert_close(module.collapse()(codes), module(codes), rtol=1e-10, atol=1e-13)
+    assert "inner=4" in repr(module)
+    assert "inner" not in repr(chain())
+
+
+@pytest.mark.parametrize("alpha", [1.0, 3.0])
+def test_scale_and_alpha_hold_for_an_inner_width_too(alpha):
+    W_e = chain(depth=3, init="orthogonal", inner=4, scale=0.01, alpha=alpha).effective_matrix()
+    expected = torch.tensor([0.01] * 4 + [0.0] * 2, dtype=F64)
+    torch.testing.assert_close(torch.linalg.svdvals(W_e), expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("init", ["default", "he", "orthogonal"])
+def test_a_full_inner_width_is_the_chain_without_one(init):
+    a, b = chain(depth=3, init=init, seed=4), chain(depth=3, init=init, seed=4, inner=6)
+    assert all(torch.equal(x, y) for x, y in zip(a.weights, b.weights, strict=True))
+
+
+def test_rectangular_starts_go_by_the_number_of_inputs():
+    default, he, Q = (initial_map(200, 50, init, torch.Generator().manual_seed(0), F64) for init in INITS)
+    assert default.abs().max().item() == pytest.approx(50**-0.5, rel=1e-3)
+    assert he.std().item() == pytest.approx((2 / 50) ** 0.5, rel=0.02)
+    torch.testing.assert_close(Q.T @ Q, torch.eye(50, dtype=F64), rtol=0, atol=1e-13)
+    with pytest.raises(ValueError, match="init must be one of"):
+        initial_map(2, 3, "xavier")
+
+
+@pytest.mark.parametrize("sharing", [None, "all", "transpose", "pairs"])
+def test_raw_layers_are_the_parameters_without_alpha(sharing):
+    module = chain(depth=5, alpha=2.5, sharing=sharing)
+    raw, owned = module.raw_layers(), {w.data_ptr() for w in module.weights}
+    assert len(raw) == 5
+    assert {w.data_ptr() for w in raw} == owned    # views, no copies
+    for a, b in zip(module.layers(), raw, strict=True):
+        assert torch.equal(a, 2.5 * b)
+
+
+@pytest.mark.parametrize("depth", [1, 4, 5])
+def test_pairs_share_one_matrix_and_its_gradient(depth):
+    module, codes = chain(depth=depth, sharing="pairs", alpha=1.2), normal(5, 6)
+    assert len(list(module.parameters())) == (depth + 1) // 2
+    expected = codes
+    for i in range(depth):
+        expected = expected @ (1.2 * module.weights[i // 2]).T
+    torch.testing.assert_close(module(codes), expected, rtol=1e-12, atol=1e-15)
+    plain = chain(depth=depth, alpha=1.2)
+    with torch.no_grad():
+        for i, weight in enumerate(plain.weights):
+            weight.copy_(module.weights[i // 2])
+    module(codes).square().sum().backward()
+    plain(codes).square().sum().backward()
+    for i, weight in enumerate(module.weights):
+        both = sum(w.grad for w in list(plain.weights)[2 * i : 2 * i + 2])
+        torch.testing.assert_close(weight.grad, both, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 3.0])
+@pytest.mark.parametrize("rank", [1, 3, 6])
+def test_from_matrix_is_the_balanced_best_approximation(rank, alpha):
+    before, W = torch.random.get_rng_state(), normal(6, 6, seed=2)
+    module = LinearChain.from_matrix(W, rank, alpha)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    U, S, Vh = torch.linalg.svd(W)
+    torch.testing.assert_close(module.effective_matrix(), (U[:, :rank] * S[:rank]) @ Vh[:rank], rtol=0, atol=1e-13)
+    W1, W2 = module.layers()
+    assert W1.shape == (rank, 6)
+    torch.testing.assert_close(W2.T @ W2, W1 @ W1.T, rtol=0, atol=1e-13)    # balanced
+    torch.testing.assert_close(W1 @ W1.T, torch.diag(S[:rank]), rtol=0, atol=1e-13)
+    assert (module.depth, module.inner, module.width, module.alpha) == (2, rank, 6, alpha)
+    assert all(w.requires_grad and w.dtype == F64 for w in module.weights)
+    assert LinearChain.from_matrix(W.float(), rank).effective_matrix().dtype == torch.float32
+
+
+def test_freezing_later_keeps_the_maps_where_they_are():
+    module, codes = chain(), normal(5, 6).requires_grad_()
+    module(codes).sum().backward()
+    kept = module.effective_matrix().detach()
+    assert module.freeze() is module
+    assert module.frozen
+    assert module.parameter_groups(0.1) == []
+    assert all(not w.requires_grad and w.grad is None for w in module.weights)
+    module(codes).sum().backward()
+    assert torch.equal(module.effective_matrix(), kept)
+    assert "frozen=True" in repr(module)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"inner": 0}, "inner must be None or an integer from 1 to the width 4, not 0."),
+        ({"inner": 5}, "inner must be None or an integer from 1 to the width 4, not 5."),
+        ({"inner": 2.0}, "inner must be None or an integer from 1 to the width 4, not 2.0."),
+        ({"inner": 2, "depth": 1}, "an inner width needs a depth of at least 2 and maps that are not shared."),
+        ({"inner": 2, "sharing": "all"}, "an inner width needs a depth of at least 2 and maps that are not shared."),
+    ],
+)
+def test_a_bad_inner_width_is_refused_in_one_sentence(options, sentence):
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the whole sentence is compared
+        LinearChain(**{"width": 4, "depth": 2, **options})
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("matrix", "rank", "sentence"),
+    [
+        (torch.ones(3, 4), 1, "matrix must be square, not of shape (3, 4)."),
+        (torch.ones(3, 3, 3), 1, "matrix must be square, not of shape (3, 3, 3)."),
+        (torch.eye(3), 4, "rank must be an integer from 1 to the width 3, not 4."),
+        (torch.eye(3), True, "rank must be an integer from 1 to the width 3, not True."),
+        (torch.full((3, 3), float("nan")), 1, "matrix must be finite, and this one holds NaN or infinite entries."),
+    ],
+)
+def test_a_bad_matrix_is_refused_in_one_sentence(matrix, rank, sentence):
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the whole sentence is compared
+        LinearChain.from_matrix(matrix, rank)
     assert str(refused.value) == sentence

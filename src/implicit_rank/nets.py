@@ -8,11 +8,21 @@ import math
 from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 ARCHITECTURES = ("mnist", "cifar10", "celeba", "shapes-paper", "shapes-official", "strided")
 STARTS = ("default", "he")
-OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
+
+class Sigmoid(nn.Sigmoid):
+    """A sigmoid that is never rounded to 16 bits: bfloat16 has nothing between 0.996 and 1, where logarithms matter."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map logits of any shape to (0, 1), from autocast's 16 bits to float32."""
+        return torch.sigmoid(values.float() if values.dtype in (torch.float16, torch.bfloat16) else values)
+
+
+OUTPUTS = {"tanh": nn.Tanh, "sigmoid": Sigmoid}
 
 
 def build_networks(

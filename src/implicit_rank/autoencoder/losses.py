@@ -62,12 +62,15 @@ def objective(
 def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
     """Return the binary cross-entropy, mean over all entries, logarithms cut at -100 as PyTorch does.
 
-    Under autocast it is computed in full precision: probabilities near 0 and 1 do not fit into 16 bits.
+    Where a member has diverged to NaN the result is NaN: PyTorch's own function stops the program instead, on a GPU
+    beyond repair. Under autocast it is computed in full precision.
     """
     if reconstruction.dtype in (torch.float16, torch.bfloat16):
         reconstruction = reconstruction.float()
+    probabilities = torch.nan_to_num(reconstruction, nan=0.5)
     with torch.autocast(reconstruction.device.type, enabled=False):
-        return F.binary_cross_entropy(reconstruction, images.to(reconstruction.dtype))
+        mean = F.binary_cross_entropy(probabilities, images.to(reconstruction.dtype))
+    return mean + 0 * reconstruction.sum()    # puts the NaN back
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

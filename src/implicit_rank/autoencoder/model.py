@@ -31,7 +31,7 @@ class Autoencoder(nn.Module):
     log-variances behind them. A VAE has no chain. Raises ValueError, in one sentence, for anything else.
     """
 
-    def __init__(self, encoder: nn.Module, chain: LinearChain | None, decoder: nn.Module, kind: str = "ae"):
+    def __init__(self, encoder: nn.Sequential, chain: LinearChain | None, decoder: nn.Module, kind: str = "ae"):
         super().__init__()
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}.")
@@ -100,10 +100,10 @@ class Autoencoder(nn.Module):
 
 
 def _multiply_into(encoder: nn.Module, effective: Tensor) -> None:
-    """Replace the last layer of an encoder by W_e times it: a linear layer, or a convolution to a single pixel."""
-    layers = [layer for layer in encoder if not isinstance(layer, nn.Flatten)] if len(list(encoder.children())) else []
+    """Replace the last layer of an ``nn.Sequential`` by W_e times it: a linear one, or a convolution to one pixel."""
+    layers = [layer for layer in encoder if not isinstance(layer, nn.Flatten)]
     last = layers[-1] if layers else encoder
-    if not isinstance(last, nn.Linear | nn.Conv2d):
+    if not isinstance(last, nn.Linear | nn.Conv2d) or len(last.weight) != len(effective):
         raise ValueError(f"the encoder ends in {type(last).__name__}, so the chain cannot be multiplied into it.")
     last.weight.copy_((effective @ last.weight.flatten(1)).view_as(last.weight))
     if last.bias is not None:
