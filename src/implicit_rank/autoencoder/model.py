@@ -64,10 +64,7 @@ class Autoencoder(nn.Module):
         return features, codes, log_variance
 
     def effective_matrix(self) -> Tensor:
-        """Return the chain's ``W_e`` ``(d, d)``; ValueError without a chain or with an activation in it.
-
-        Book: eq-effective
-        """
+        """Return the chain's ``W_e`` ``(d, d)``; ValueError without a chain or with an activation in it."""
         if self.chain is None:
             raise ValueError("an autoencoder without a chain has no effective matrix.")
         return self.chain.effective_matrix()
