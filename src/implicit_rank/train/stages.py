@@ -23,8 +23,8 @@ from implicit_rank.train.settings import Member, Settings
 class TwoStages:
     """What the method did: both histories, the ranks, and the errors right before and after the switch.
 
-    ``ranks`` (m,); ``models`` are those of the second stage, ``error_before`` and ``error_after`` ``(m,)`` are measured on the
-    evaluation images; a member that diverged in the first stage is not taken on: rank 0, model None.
+    ``ranks`` (m,); ``models`` are those of the second stage; ``error_before`` and ``error_after`` (m,) are measured on
+    the evaluation images. A member that diverged in the first stage is not taken on: rank 0, model None.
     """
 
     first: History
