@@ -6,6 +6,7 @@ from implicit_rank.store.checkpoints import (
     checkpoint_of,
     checkpoints_with,
     discard_checkpoints,
+    unfinished_ensembles,
 )
 from implicit_rank.store.disk import Record, Store, checkout, default_root, filter_records, live_record
 from implicit_rank.store.files import StoreError, write_text
@@ -17,5 +18,5 @@ __all__ = [
     "PROFILES", "Checkpoints", "Record", "Spec", "Store", "StoreError", "canonical_json", "checkout",
     "checkpoint_folder", "checkpoint_of", "checkpoints_with", "default_root", "discard_checkpoints",
     "filter_records", "fingerprint", "fingerprint_parts", "live_record", "provenance", "slug", "spec_hash",
-    "write_text",
+    "unfinished_ensembles", "write_text",
 ]

@@ -96,16 +96,19 @@ def checkpoint_folder() -> Path:
     return top / "build" / "checkpoints" if top else _user_cache() / "implicit_rank" / "checkpoints"
 
 
-def checkpoint_of(specs: Sequence[Spec], folder: str | os.PathLike | None = None) -> Checkpoints:
+def checkpoint_of(
+    specs: Sequence[Spec], folder: str | os.PathLike | None = None, *, stage: str = "", code: str | None = None
+) -> Checkpoints:
     """The checkpoint of an ensemble: these members, in this order, under the code as it is now.
 
-    Changed code or another set of members have another file, so they begin anew and are never mixed up.
+    Changed code or another set of members have another file, so they begin anew and are never mixed up. `code` is
+    the module whose code counts (default: that of the specs' class); a training of several stages has a file each.
     """
     identity = {
         "experiment": specs[0].experiment,
         "members": [spec_hash(spec) for spec in specs],
-        "fingerprint": fingerprint(type(specs[0]).__module__),
-    }
+        "fingerprint": fingerprint(code or type(specs[0]).__module__),
+    } | ({"stage": stage} if stage else {})
     name = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
     root = Path(folder) if folder is not None else checkpoint_folder()
     return Checkpoints(root / specs[0].experiment / f"{name}.npz", identity)
@@ -123,6 +126,20 @@ def checkpoints_with(specs: Iterable[Spec], folder: str | os.PathLike | None = N
             if wanted & set(members):
                 found[path] = members
     return found
+
+
+def unfinished_ensembles(specs: Iterable[Spec], folder: str | os.PathLike | None = None) -> list[list[Spec]]:
+    """The ensembles of these members that `checkpoint_of` finds a checkpoint for, each in its own order.
+
+    Whoever groups members takes these out first: an ensemble can go on only as it was.
+    """
+    by_hash, ensembles = {spec_hash(spec): spec for spec in specs}, []
+    for path, members in checkpoints_with(by_hash.values(), folder).items():
+        if by_hash.keys() >= set(members):
+            ensemble = [by_hash[name] for name in members]
+            if checkpoint_of(ensemble, folder).path == path:    # else it is of older code
+                ensembles.append([by_hash.pop(name) for name in members])
+    return ensembles
 
 
 def discard_checkpoints(specs: Iterable[Spec], folder: str | os.PathLike | None = None) -> int:

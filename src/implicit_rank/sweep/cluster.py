@@ -1,0 +1,215 @@
+"""The Dask side of a sweep: connect, submit, watch workers come and go. `distributed` is imported only here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from implicit_rank.store import fingerprint
+from implicit_rank.sweep.ensembles import device_memory
+from implicit_rank.sweep.work import Outcome, SweepError, on_worker, sentence
+
+_CONNECT_SECONDS = 4.0
+_POLL_SECONDS = 0.1
+_TELL_SECONDS = 0.5
+_COLLECT_SECONDS = 60.0  # a result that takes longer was lost with its worker, and is being computed again
+
+
+@contextlib.contextmanager
+def client_for(scheduler: Any, workers: int | None, retries: int) -> Iterator[Any]:
+    """A client of the scheduler at an address, of so many local processes, or the client given; closed if made here."""
+    distributed = _distributed()
+    if workers is not None:
+        with _quiet(), _local_cluster(workers, retries) as cluster, _client(cluster) as client:
+            yield client
+    elif isinstance(scheduler, str):
+        _check(scheduler)
+        with _quiet(), _client(scheduler) as client:
+            yield client
+    elif isinstance(scheduler, distributed.Client):
+        yield scheduler
+    else:
+        raise ValueError(f'scheduler must be "tcp://host:port" or a distributed.Client, not {scheduler!r}.')
+
+
+def worker_memory(client: Any, device: str) -> int | None:
+    """Bytes for one ensemble on the poorest worker there is now, or None; on CPUs, workers share their machine."""
+    try:
+        found = client.run(device_memory, device)
+    except ValueError as error:  # no such device there
+        raise SweepError(f"a worker cannot train there: {sentence(error)}") from error
+    hosts = [address.rpartition(":")[0] for address in found]
+    shares = [found[a] // (1 if "cuda" in device else hosts.count(a.rpartition(":")[0])) for a in found]
+    return min(shares, default=None)
+
+
+def run_on(
+    client: Any,
+    jobs: Sequence[tuple[Callable, list]],
+    device: str,
+    retries: int,
+    progress: Callable[[float, str], None] | None,
+    keep: Callable[[Any, dict], None],
+    fail: Callable[[list, str], None],
+) -> None:
+    """Run every ensemble as one task; results are kept here, one ensemble after another, as they come."""
+    topic, total = f"implicit-rank-{os.urandom(6).hex()}", sum(len(members) for _, members in jobs)
+    shares, texts, deaths = [0.0] * len(jobs), {}, [0] * len(jobs)
+    pending: dict[Any, int] = {}
+    told = [0.0]
+
+    def submit(number: int) -> None:
+        run, members = jobs[number]
+        key = f"{members[0].experiment}-{os.urandom(6).hex()}"
+        code = fingerprint(type(members[0]).__module__)
+        future = client.submit(on_worker, run, members, device, code, topic, number, key=key, pure=False)
+        pending[future] = number
+
+    def hear(event: tuple) -> None:
+        number, share, text = event[1]
+        shares[number], texts[number] = max(share, shares[number]), text
+
+    def tell() -> None:
+        if progress is not None and (not pending or time.monotonic() - told[0] >= _TELL_SECONDS):
+            told[0], done, info = time.monotonic(), len(jobs) - len(pending), client.scheduler_info()
+            count = info.get("n_workers", len(info["workers"]))
+            where = "no worker yet" if not count else "1 worker" if count == 1 else f"{count} workers"
+            latest = next((text for number, text in reversed(texts.items()) if number in pending.values()), "")
+            words = [f"{done} of {len(jobs)} ensembles done", where, *([latest] if latest else [])]
+            progress(sum(s * len(m) for s, (_, m) in zip(shares, jobs, strict=True)) / total, ", ".join(words))
+
+    client.subscribe_topic(topic, hear)
+    try:
+        for number in range(len(jobs)):
+            submit(number)
+        while pending:
+            for future in [future for future in pending if future.done()]:
+                number = pending[future]
+                outcome = _collect(client, future)
+                if outcome is None:  # being computed again
+                    continue
+                del pending[future]
+                if isinstance(outcome, int):  # workers died
+                    deaths[number] += outcome
+                    if deaths[number] <= retries:
+                        submit(number)
+                        continue
+                    outcome = Outcome(error=f"its worker died {deaths[number]} times (killed, or out of memory).")
+                for result, provenance in outcome.finished:
+                    keep(result, provenance)
+                if outcome.error:
+                    fail(jobs[number][1], outcome.error)
+                shares[number] = 1.0
+            tell()
+            if client.status not in ("running", "connecting"):
+                raise SweepError(_LOST)
+            time.sleep(_POLL_SECONDS if pending else 0)
+    finally:
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            client.cancel(list(pending), force=True)
+            client.unsubscribe_topic(topic)
+
+
+_LOST = "the Dask scheduler went away; what was stored is kept, and the same command goes on from there."
+
+
+def _collect(client: Any, future: Any) -> Outcome | int | None:
+    """A finished task's outcome, the number of workers that died of it, or None while it is computed again."""
+    from distributed import KilledWorker
+
+    if future.status in ("cancelled", "lost"):
+        raise SweepError(_LOST)
+    try:
+        error = future.exception(timeout=_COLLECT_SECONDS)
+        if error is None:
+            return future.result(timeout=_COLLECT_SECONDS)
+    except TimeoutError:
+        return None
+    if isinstance(error, KilledWorker):
+        return error.allowed_failures + 1
+    return Outcome(error=f"the workers could not run it: {sentence(error)}")
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise SweepError(
+            'sweeps over several processes or machines need Dask: pip install "implicit-rank[cluster]"'
+        ) from error
+    return distributed
+
+
+@contextlib.contextmanager
+def _client(target: Any) -> Iterator[Any]:
+    distributed = _distributed()
+    with distributed.Client(target, timeout=_CONNECT_SECONDS, set_as_default=False) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _local_cluster(workers: int, retries: int) -> Iterator[Any]:
+    """So many worker processes here, one ensemble each, which share the processor's cores and know no dashboard."""
+    import dask
+
+    distributed = _distributed()
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    settings = {
+        "distributed.scheduler.allowed-failures": retries,
+        **{f"distributed.nanny.pre-spawn-environ.{name}": os.environ.get(name, threads) for name in names},
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="implicit-rank-", ignore_cleanup_errors=True) as scratch,
+        dask.config.set(settings),
+        distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, host="127.0.0.1",
+            dashboard_address="127.0.0.1:0", local_directory=scratch,
+        ) as cluster,
+    ):  # fmt: skip
+        yield cluster
+
+
+def _check(address: str) -> None:
+    """Find out within seconds that no scheduler answers: a Client that failed to start would hang on afterwards."""
+    if not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+:\d+", address):
+        raise ValueError(f'a scheduler\'s address looks like "tcp://host:8786", not {address!r}.')
+
+    async def ask() -> dict:
+        from distributed.core import rpc
+
+        async with asyncio.timeout(_CONNECT_SECONDS), rpc(address, timeout=_CONNECT_SECONDS) as remote:
+            return await remote.identity()
+
+    try:
+        with ThreadPoolExecutor(1) as pool, _quiet():  # in a thread, for notebooks have a loop of their own
+            kind = pool.submit(asyncio.run, ask()).result()["type"]
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SweepError(
+            f"no Dask scheduler answers at {address}; start one with `dask scheduler`, "
+            "or check host, port and firewall."
+        ) from error
+    if kind != "Scheduler":
+        raise SweepError(f"at {address} there is a Dask {kind.lower()}, not a scheduler.")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's loggers, which tell of every lost connection, silent: the sweep has sentences of its own."""
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
