@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from implicit_rank.data.embedded import NO_FILES_NEEDED
+
+DAY = 86_400.0  # seconds
 
 
 def missing(file: str, where: Path, title: str, *, downloadable: bool = True) -> FileNotFoundError:
@@ -19,30 +22,40 @@ def missing(file: str, where: Path, title: str, *, downloadable: bool = True) ->
 
 
 def fetched(
-    title: str, folder: str, root: Path, fetch: Callable[[str, Path], None], check: Callable[[Path], None]
+    title: str,
+    folder: str,
+    root: Path,
+    fetch: Callable[[str, Path], object],
+    check: Callable[[Path], object],
+    by_hand: str = "",
 ) -> Path:
     """Return the folder ``root``/``folder`` after a download of data set ``title`` into it.
 
     ``fetch(folder, root)`` downloads into a temporary folder beside the target, ``check(path)`` raises when what came
     is not what was published; only then the files move to their places, each in one step. Whatever happens, the
-    temporary folder goes away. Raises ConnectionError, one sentence, when the download fails, and OSError when there
+    temporary folder goes away. ``by_hand`` is the inner folder where a user would put the files. Raises ConnectionError, one sentence, when the download fails, and OSError when there
     is no place to write.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob(f".download-{folder}-*"):  # by a process that was killed
+            if time.time() - left.stat().st_mtime > DAY:
+                shutil.rmtree(left, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".download-{folder}-", dir=root))
     except OSError as problem:
-        raise OSError(f"{title} cannot be downloaded: {root} is not writable ({problem.strerror}).") from None
+        raise OSError(
+            f"{title} cannot be downloaded: {root} is not writable ({problem.strerror or problem})."
+        ) from None
     try:
         try:
             fetch(folder, temporary)
             check(temporary / folder)
-        except (OSError, RuntimeError, ValueError, EOFError, ImportError) as problem:
+        except Exception as problem:  # whatever the network, the disk or the helpers of torchvision come up with
             reason = (str(problem).strip() or type(problem).__name__).splitlines()[-1][:200].rstrip(".")
             raise ConnectionError(
-                f"{title} could not be downloaded ({reason}); put its files into {root / folder} by hand, or go "
-                f"without: {NO_FILES_NEEDED}."
-            ) from None
+                f"{title} could not be downloaded ({reason}); put its files into {root / folder / by_hand} by hand, "
+                f"or go without: {NO_FILES_NEEDED}."
+            ) from problem
         for source in sorted(path for path in (temporary / folder).rglob("*") if path.is_file()):
             target = root / folder / source.relative_to(temporary / folder)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ def mnist_12k(split: str, size: int, count: int | None = None) -> Images:
 
 
 def digits(split: str, size: int, count: int | None = None) -> Images:
-    """Return scikit-learn's digits: 1,441 training or 356 test images of 8 x 8, resized to ``size``.
+    """Return scikit-learn's digits: 1,442 training or 355 test images of 8 x 8, resized to ``size``.
 
     The published file is one set. Of every class, each fifth image in the file's order is a test image, so both
     parts have the same classes in the same proportions. Grey values 0 to 16 become 0 to 255.

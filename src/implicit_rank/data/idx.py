@@ -65,7 +65,7 @@ def idx_images(
     """
     raw = (root or data_root()) / which.folder / "raw"
     if download and any(_find(raw, name) is None for name in which.md5):
-        fetched(which.title, which.folder, root or data_root(), _download, lambda folder: _check(which, folder))
+        fetched(which.title, which.folder, root or data_root(), _download, lambda folder: _check(which, folder), "raw")
     pixels, labels = (_read(which, raw, name) for name in _FILES[split])
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
         raise ValueError(f"{raw} holds no {which.title}: images {pixels.shape} and labels {labels.shape} do not fit.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from implicit_rank.data.celeba import celeba
+from implicit_rank.data.cifar import cifar10
 from implicit_rank.data.embedded import digits, mnist_12k
 from implicit_rank.data.idx import FASHION, MNIST, idx_images
 from implicit_rank.data.image_folder import labelled_folder
@@ -11,7 +13,7 @@ from implicit_rank.data.images import Images, checked_size
 from implicit_rank.data.shapes import PRESETS, shapes
 
 SHAPES = {"shapes": "paper"} | {f"shapes-{preset}": preset for preset in PRESETS}
-IMAGE_NAMES = ("mnist", "mnist-12k", "fashion", "digits", *SHAPES)
+IMAGE_NAMES = ("mnist", "mnist-12k", "fashion", "cifar10", "celeba", "digits", *SHAPES)
 
 
 def load(
@@ -27,30 +29,32 @@ def load(
 ) -> Images:
     """Return a split of an image data set as a uint8 tensor (n, c, size, size), with labels and provenance.
 
-    ``name``: "mnist", "fashion"; "mnist-12k" (MNIST's first 10,000 training and 2,000 test images), "digits"
-    (scikit-learn's 8 x 8) and "shapes" (= "shapes-paper"; "shapes-official", "shapes-ours"), which need no files; or
-    "folder:PATH", any folder of images. ``split`` is "train" or "test". ``size`` is the papers' unless given: 32.
-    ``count`` takes the first images only (shapes: makes so many). ``root`` is the folder of data sets in torchvision's
-    layout, :func:`data_root` unless given; ``download`` allows to fetch what is missing into it, otherwise the
-    network is never touched. ``seed`` belongs to shapes, ``channels`` (1 or 3) to folders.
+    ``name``: "mnist", "fashion", "cifar10", "celeba"; "mnist-12k" (MNIST's first 10,000 training and 2,000 test
+    images), "digits" (scikit-learn's 8 x 8) and "shapes" (= "shapes-paper"; "shapes-official", "shapes-ours"), which
+    need no files; or "folder:PATH", any folder of images. ``split`` is "train" or "test", for CelebA also "valid".
+    ``size`` is the papers' unless given: 64 for CelebA, 32 for all others. ``count`` takes the first images only
+    (shapes: makes so many). ``root`` is the folder of data sets in torchvision's layout, :func:`data_root` unless
+    given; ``download`` allows to fetch what is missing into it, otherwise the network is never touched. ``seed``
+    belongs to shapes, ``channels`` (1 or 3) to folders.
 
     Raises ValueError for anything that is not allowed and for files that are not the published ones,
     FileNotFoundError for files that are not there, ConnectionError for a download that failed.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', not {split!r}.")
-    size = checked_size(32 if size is None else size)
-    root = None if root is None else Path(root).expanduser()
+    if not isinstance(name, str) or not (name in IMAGE_NAMES or name.startswith("folder:")):
+        raise ValueError(f"unknown images {name!r}; allowed: {', '.join(IMAGE_NAMES)}, folder:PATH.")
+    if split not in ("train", "test") and (name, split) != ("celeba", "valid"):
+        valid = "'train', 'valid' or 'test' for celeba" if name == "celeba" else "'train' or 'test'"
+        raise ValueError(f"split must be {valid}, not {split!r}.")
     if channels is not None and not name.startswith("folder:"):
         raise ValueError(f"channels can be chosen for folder:PATH only, not for {name!r}.")
-    if name == "mnist-12k":
-        return mnist_12k(split, size, count)
-    if name == "digits":
-        return digits(split, size, count)
-    if name in ("mnist", "fashion"):
-        return idx_images(MNIST if name == "mnist" else FASHION, split, size, count, root, download)
+    size = checked_size((64 if name == "celeba" else 32) if size is None else size)
     if name in SHAPES:
         return shapes(SHAPES[name], split, count, size, seed)
     if name.startswith("folder:"):
         return labelled_folder(name.removeprefix("folder:"), split, size, count, channels)
-    raise ValueError(f"unknown images {name!r}; allowed: {', '.join(IMAGE_NAMES)}, folder:PATH.")
+    if name in ("mnist-12k", "digits"):
+        return {"mnist-12k": mnist_12k, "digits": digits}[name](split, size, count)
+    root = None if root is None else Path(root).expanduser()
+    if name in ("mnist", "fashion"):
+        return idx_images({"mnist": MNIST, "fashion": FASHION}[name], split, size, count, root, download)
+    return {"cifar10": cifar10, "celeba": celeba}[name](split, size, count, root, download)
