@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,20 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from implicit_rank.autoencoder import Autoencoder, build
+from implicit_rank.autoencoder import Autoencoder
 from implicit_rank.data.images import Images
-from implicit_rank.data.load import load
 from implicit_rank.experiments.autoencoder_spec import SHARED, AutoencoderSpec
+from implicit_rank.experiments.autoencoder_training import STAGES, data, model_of, settings_of, stage_file, trained
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import resolve_device
-from implicit_rank.store.checkpoints import checkpoint_of
-from implicit_rank.train import History, Member, Settings, StableRank, TargetError, train
+from implicit_rank.train import History
 from implicit_rank.train.memory import available_bytes, bytes_per_member, largest_ensemble
-from implicit_rank.train.randomness import generator
-from implicit_rank.train.stages import train_two_stages
 
-_WEIGHTS = 3    # the word that sets a model's random stream apart from those of order and noise
-KEPT = 40    # singular values of which the whole course is stored; at the end all of them are
+KEPT = 40  # singular values of which the whole course is stored; at the end all of them are
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,36 +34,6 @@ class Trained:
 
 
 Evaluation = Callable[[Trained], tuple[dict[str, float], dict[str, np.ndarray]]]
-
-
-@functools.lru_cache(maxsize=4)
-def data(name: str, split: str, count: int, size: int) -> Images:
-    """Return a split of a data set; 0 stands for "all" and "its own"."""
-    return load(name, split, size=size or None, count=count or None)
-
-
-def model_of(spec: AutoencoderSpec, image_shape: tuple[int, int, int]) -> Autoencoder:
-    """Return a member's model at its start, drawn from its seed alone."""
-    dtype = torch.float64 if spec.precision == "float64" else torch.float32
-    chain = {"init": spec.init, "scale": spec.scale, "alpha": spec.alpha, "frozen": spec.frozen == "start"}
-    chain |= {name: None if getattr(spec, name) == "none" else getattr(spec, name) for name in ("sharing", "activation")}
-    return build(
-        spec.architecture, image_shape, spec.code_width, kind=spec.kind, depth=spec.depth, inner=spec.inner or None,
-        channel_factor=spec.channel_factor, start=spec.conv_start, generator=generator(_WEIGHTS, spec.seed), dtype=dtype,
-        **chain,
-    )    # fmt: skip
-
-
-def settings_of(spec: AutoencoderSpec) -> Settings:
-    """Return what a member shares with its ensemble."""
-    names = ("epochs", "batch", "optimiser", "loss", "precision", "shuffle", "evaluate")
-    return Settings(**{name: getattr(spec, name) for name in names})
-
-
-def member_of(spec: AutoencoderSpec) -> Member:
-    """Return what a member has for itself."""
-    own = {name: getattr(spec, name) for name in ("lr", "divide_lr", "weight_decay", "l1", "l2")}
-    return Member(order_seed=spec.seed, beta=spec.beta or None, **own)
 
 
 def ensembles(specs: Sequence[AutoencoderSpec], device: str = "cpu", memory: int | None = None) -> list[list]:
@@ -106,7 +71,8 @@ def run_autoencoders(
     """Train and measure all members and return their results in the order given.
 
     ``evaluate(trained)`` adds a family's own measurements. A killed run goes on from its last checkpoint, with the
-    same bits on a CPU at the same number of threads; checkpoints are removed once their members are handed over.
+    same bits on a CPU at the same number of threads. Checkpoints are removed once their members are handed over, except
+    those of the profile paper, from which a changed measurement is taken without training again.
     """
     device = str(resolve_device(device))
     parts = ensembles(specs, device)
@@ -122,7 +88,9 @@ def run_autoencoders(
             results[result.spec] = result
             if on_done is not None:
                 on_done(result)
-        checkpoint_of(part).remove()
+        if part[0].profile != "paper":  # a long training is kept for measurements that nobody has thought of yet
+            for stage in STAGES:
+                stage_file(part, stage).remove()
         done += weight
     return [results[spec] for spec in specs]
 
@@ -147,56 +115,6 @@ def run_ensemble(specs: list, evaluate: Evaluation | None, device: str, report: 
         seconds = (time.perf_counter() - began) / len(specs) if i == len(specs) - 1 else histories[-1].seconds
         results.append(Result(spec, scalars, arrays, None if note == "finished" else note, seconds))
     return results
-
-
-def trained(specs, models, images: Images, test: Images, device: str, report: Progress):
-    """Train by the way the specs ask for; return models, the histories one after another, and further scalars."""
-    settings, members = settings_of(specs[0]), [member_of(spec) for spec in specs]
-    options = {"evaluation": test.images, "device": device, "progress": report}
-    extra: list[dict[str, float]] = [{} for _ in specs]
-    if specs[0].two_stages:
-        rule = StableRank(
-            epochs=specs[0].settle_epochs, tolerance=specs[0].settle_tolerance, cap=specs[0].settle_cap or None
-        )
-        done = train_two_stages(models, members, images.images, settings, rule=rule, **options)
-        for i in range(len(specs)):
-            extra[i] = {
-                "settled_rank": float(done.ranks[i]),
-                "settled_epoch": float(done.first.stopped_at[i] / max(images.n // settings.batch, 1)),
-                "error_before_switch": float(done.error_before[i]),
-                "error_after_switch": float(done.error_after[i]),
-            }
-        return done.models, [done.first] if done.second is None else [done.first, _aligned(done)], extra
-    rules = [TargetError(specs[0].target)] if specs[0].target else []
-    checkpoints = checkpoint_of(specs)
-    if any(spec.frozen == "trained" for spec in specs):
-        # a first training makes the maps; then encoder and decoder start anew around them
-        train(models, members, images.images, settings, **options)
-        shape = tuple(images.images.shape[1:])
-        for i, spec in enumerate(specs):
-            if spec.frozen == "trained":
-                chain, models[i] = models[i].chain, model_of(spec, shape)
-                chain.freeze()
-                models[i].chain = chain
-    history = train(models, members, images.images, settings, rules=rules, checkpoints=checkpoints, **options)
-    return models, [history], extra
-
-
-def _aligned(done) -> History:
-    """Return the second stage's history with a row for every member, NaN for those that were not taken on."""
-    alive = [i for i, model in enumerate(done.models) if model is not None]
-    if len(alive) == len(done.models):
-        return done.second
-    whole = History(len(done.models), list(done.second.steps), list(done.second.epochs))
-    for name, rows in done.second.rows.items():
-        for row in rows:
-            wide = np.full((len(done.models), *row.shape[1:]), np.nan)
-            wide[alive] = row
-            whole.rows.setdefault(name, []).append(wide)
-    whole.status = list(done.first.status)
-    for i, status, stop in zip(alive, done.second.status, done.second.stopped_at, strict=True):
-        whole.status[i], whole.stopped_at[i] = status, stop
-    return whole
 
 
 def summary(histories: Sequence[History], i: int, model: Autoencoder | None) -> tuple[dict, dict]:

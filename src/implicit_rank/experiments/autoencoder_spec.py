@@ -1,4 +1,4 @@
-"""What identifies one trained autoencoder: data, net, chain, objective and training. Families of figures subclass it."""
+"""What identifies one trained autoencoder: data, net, chain, objective, training; families of figures subclass it."""
 
 from __future__ import annotations
 
@@ -54,11 +54,12 @@ class AutoencoderSpec(Spec):
     settle_epochs: int = option(5, "epochs without a change after which the rank counts as settled", least=1)
     settle_tolerance: int = option(0, "change of the rank that does not count", least=0)
     settle_cap: int = option(0, "epoch at which the first stage ends anyway; 0 for never", least=0)
+    log_per_epoch: int = option(1, "log entries in an epoch", least=1)
     evaluate: int = option(2000, "test images on which errors and spectra are measured", least=2)
 
 
 SHARED = (    # what members of one ensemble have in common
     "data", "count", "size", "architecture", "channel_factor", "code_width", "kind", "loss", "epochs", "batch",
     "optimiser", "precision", "shuffle", "evaluate", "two_stages", "settle_epochs", "settle_tolerance", "settle_cap",
-    "target",
+    "target", "log_per_epoch",
 )    # fmt: skip

@@ -85,6 +85,9 @@ class Training:
 
     def _log_points(self, per_epoch: int) -> set[int]:
         points = {0, self.total, *(s for s in self.settings.log_steps or () if s <= self.total)}
+        often = self.settings.log_per_epoch
+        if often > 1:
+            return points | {i * per_epoch // often for i in range(self.total * often // per_epoch + 1)}
         return points | set(range(0, self.total, per_epoch * self.settings.log_every))
 
     @property

@@ -24,6 +24,7 @@ class Settings(Parameters):
     strategy: str = option("auto", "how gradients are taken: member by member, or all at once", choices=STRATEGIES)
     shuffle: bool = option(True, "a new order of the images every epoch (the released code has none)")
     log_every: int = option(1, "epochs between two log entries", least=1)
+    log_per_epoch: int = option(1, "log entries in an epoch; more than one overrides log_every", least=1)
     log_steps: tuple[int, ...] | None = option(None, "further steps at which to log", least=0)
     evaluate: int = option(2000, "images on which errors and spectra are measured", least=2)
     threshold: float = option(0.01, "of the rank rules, relative to the largest value", least=0, below=1)
