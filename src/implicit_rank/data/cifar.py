@@ -66,7 +66,7 @@ def cifar10(
 
 def _from_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             pixels, labels = stored[f"x_{split}"], stored[f"y_{split}"]
             exact = stored.get(f"exact_{split}")
     except KeyError:

@@ -33,8 +33,8 @@ def fetched(
 
     ``fetch(folder, root)`` downloads into a temporary folder beside the target, ``check(path)`` raises when what came
     is not what was published; only then the files move to their places, each in one step. Whatever happens, the
-    temporary folder goes away. ``by_hand`` is the inner folder where a user would put the files. Raises ConnectionError, one sentence, when the download fails, and OSError when there
-    is no place to write.
+    temporary folder goes away. ``by_hand`` is the inner folder where a user would put the files. Raises
+    ConnectionError, one sentence, when the download fails, and OSError when there is no place to write.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
