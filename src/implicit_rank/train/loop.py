@@ -53,11 +53,13 @@ class Training:
         check(models, members, images, evaluation)
         self.device = torch.device(device)
         memory = available_bytes(self.device) if memory is None else memory
-        check_memory(models, tuple(images.shape[1:]), settings, memory, vectorised(settings, self.device, len(models)))
+        together = vectorised(settings, self.device, len(models))
+        check_memory(models, tuple(images.shape[1:]), settings, memory, together)
         self.settings, self.members = settings, list(members)
         self.rules = [divergence(settings), *rules]
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
-        layout = torch.channels_last if settings.precision == "bfloat16" else torch.contiguous_format
+        # a quarter faster for one model on a CPU; grouped convolutions, which vmap makes, want the plain layout
+        layout = torch.contiguous_format if together else torch.channels_last
         self.models = [model.to(self.device, dtype, memory_format=layout) for model in models]
         self.evaluation = (images if evaluation is None else evaluation)[: settings.evaluate].to(self.device)
         noise_width = self.evaluation_width() if models[0].kind == "vae" else None
