@@ -47,18 +47,22 @@ def ensembles(specs: Sequence[AutoencoderSpec], device: str = "cpu", memory: int
         groups.setdefault(tuple(getattr(spec, name) for name in SHARED), []).append(spec)
     if torch.device(device).type == "cpu":
         return [[spec] for group in groups.values() for spec in group]
-    parts = []
-    for group in groups.values():
-        images = data(group[0].data, "train", group[0].count, group[0].size)
-        shape = tuple(images.images.shape[1:])
-        deepest = max(group, key=lambda spec: spec.depth)
-        room = available_bytes(torch.device(device)) if memory is None else memory
-        # half of the memory stays free for convolution workspaces and evaluation
-        fit = largest_ensemble(model_of(deepest, shape), shape, settings_of(deepest), room // 2, together=True)
-        if not fit:
-            raise ValueError(f"not even one member of this ensemble fits into {room / 2**20:.0f} MiB.")
-        parts += [group[i : i + fit] for i in range(0, len(group), fit)]
-    return parts
+    room = available_bytes(torch.device(device)) if memory is None else memory
+    return [part for group in groups.values() for part in split(group, room)]
+
+
+def split(specs: list, memory: int) -> list[list]:
+    """Return members that share their settings in parts that fit into ``memory`` bytes when they train together.
+
+    Half of the memory stays free for the workspaces of convolutions and for evaluation. ValueError if none fits.
+    """
+    images = data(specs[0].data, "train", specs[0].count, specs[0].size)
+    shape = tuple(images.images.shape[1:])
+    deepest = max(specs, key=lambda spec: spec.depth)
+    fit = largest_ensemble(model_of(deepest, shape), shape, settings_of(deepest), memory // 2, together=True)
+    if not fit:
+        raise ValueError(f"not even one member of this ensemble fits into {memory / 2**20:.1f} MiB.")
+    return [specs[i : i + fit] for i in range(0, len(specs), fit)]
 
 
 def run_autoencoders(
@@ -106,7 +110,7 @@ def run_ensemble(specs: list, evaluate: Evaluation | None, device: str, report: 
     results = []
     for i, spec in enumerate(specs):
         scalars, arrays = summary(histories, i, models[i])
-        scalars |= extra[i]
+        scalars |= extra[i] | {"images_digest": images.digest()[:16], "test_digest": test.digest()[:16]}
         healthy = models[i] is not None and not any(h.diverged(i) for h in histories)
         if evaluate is not None and healthy:
             more = evaluate(Trained(spec, models[i], images, test, device))
@@ -118,7 +122,7 @@ def run_ensemble(specs: list, evaluate: Evaluation | None, device: str, report: 
 
 
 def summary(histories: Sequence[History], i: int, model: Autoencoder | None) -> tuple[dict, dict]:
-    """Return a member's numbers at the end and the course of its training."""
+    """Return a member's numbers at the end and the course of its training; what overflows float32 is inf."""
     last = histories[-1]
     names = ("error", "loss", "rank_effective", "rank_codes", "rank_covariance")
     scalars: dict = {name: last.last(name, i) for name in names}
@@ -129,16 +133,16 @@ def summary(histories: Sequence[History], i: int, model: Autoencoder | None) -> 
         offset = epochs[-1][-1]
     arrays = {"epochs": np.concatenate(epochs).astype(np.float32)}
     for name in names:
-        arrays[name] = np.concatenate([part[name] for part in parts]).astype(np.float32)
+        arrays[name] = _single(np.concatenate([part[name] for part in parts]))
     for name in ("singular_effective", "singular_codes", "spectrum_codes"):
         course = np.concatenate([part[name] for part in parts])
         healthy = ~np.isnan(course[:, 0])
         final = course[healthy][-1] if healthy.any() else course[-1]
         if name == "singular_effective" and not healthy.any():
             continue
-        arrays[name] = final.astype(np.float32)
+        arrays[name] = _single(final)
         if name != "spectrum_codes":
-            arrays[f"{name}_course"] = course[:, :KEPT].astype(np.float32)
+            arrays[f"{name}_course"] = _single(course[:, :KEPT])
     scalars |= {
         "diverged": any(history.diverged(i) for history in histories),
         "epochs_done": float(np.max(arrays["epochs"][~np.isnan(arrays["error"])], initial=0.0)),
@@ -147,6 +151,11 @@ def summary(histories: Sequence[History], i: int, model: Autoencoder | None) -> 
         "parameters": float(sum(p.numel() for p in model.parameters())) if model is not None else math.nan,
     }
     return scalars, arrays
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def cost(spec: AutoencoderSpec) -> float:

@@ -81,7 +81,7 @@ def trained(specs, models, images: Images, test: Images, device: str, report: Pr
         for i in range(len(specs)):
             extra[i] = {
                 "settled_rank": float(done.ranks[i]),
-                "settled_epoch": float(done.first.stopped_at[i] / max(images.n // settings.batch, 1)),
+                "settled_epoch": float(done.first.epochs[done.first.steps.index(done.first.stopped_at[i])]),
                 "error_before_switch": float(done.error_before[i]),
                 "error_after_switch": float(done.error_after[i]),
             }
