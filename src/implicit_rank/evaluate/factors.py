@@ -70,7 +70,7 @@ def factor_scores(
     test = (test_codes.detach().cpu().double() - mean) @ axes
     deviations = plain.std(dim=0).clamp_min(torch.finfo(torch.float64).tiny)
     white, white_test = plain / deviations, test / deviations
-    linear = _fit([(_dot, white, white_test)], targets[rows])
+    linear = _fit([(_affine, white, white_test)], targets[rows])
     kernels = [
         (_gaussian(width * _median_distance(points)), points, other)
         for points, other in ((plain, test), (white, white_test))
@@ -139,8 +139,8 @@ def _targets(codes: Tensor, factors: dict[str, Tensor], name: str) -> Tensor:
     return targets
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return a @ b.T
+def _affine(a: Tensor, b: Tensor) -> Tensor:
+    return 1 + a @ b.T  # the one is the intercept
 
 
 def _gaussian(width: float):
