@@ -1,0 +1,47 @@
+"""Jing 2020, 4.4 at the paper's own size: eight maps, the whole net, all of MNIST, 100 epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from implicit_rank.experiments import ablations
+from implicit_rank.experiments.ablations_measures import MEASURES
+from implicit_rank.experiments.autoencoder_run import size
+from implicit_rank.experiments.result import Progress, Result
+
+__all__ = ["MEASURES", "AblationsFull", "batches", "presets", "run", "size"]
+
+NAMES = ("ae", "full", "frozen", "relu", "shared")
+
+
+@dataclass(frozen=True)
+class AblationsFull(ablations.Ablations):
+    """One ablated model; the defaults are the paper's MNIST set-up."""
+
+    experiment: ClassVar[str] = "ablations_full"
+
+
+def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[AblationsFull]:
+    """Return the models of Figures 9 to 11 at the paper's size; the smaller profiles only show that it runs."""
+    if profile == "paper":
+        base, seeds = AblationsFull(profile="paper", depth=8), seeds or (0, 1, 2)
+    else:
+        base, seeds = AblationsFull(**ablations.set_up("smoke").to_dict() | {"profile": profile}), seeds or (0,)
+    return ablations.family(base, NAMES, seeds)
+
+
+def run(
+    specs: Sequence[AblationsFull],
+    device: str = "cpu",
+    progress: Progress | None = None,
+    on_done: Callable[[Result], None] | None = None,
+) -> list[Result]:
+    """Train and measure all members; resumable, see :func:`run_autoencoders`."""
+    return ablations.run(specs, device, progress, on_done)
+
+
+def batches(specs: Sequence[AblationsFull], memory: int | None = None, device: str = "cpu") -> list[list]:
+    """Return the specs in groups that are trained together."""
+    return ablations.batches(specs, memory, device)

@@ -1,0 +1,75 @@
+"""What the ledger reads off one run of the ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from implicit_rank.store import Record
+
+MATCHED = (0.03, 0.02, 0.015)  # mean squared errors at which ranks are compared along the runs
+
+
+def at_error(record: Record, course: str, error: float) -> float:
+    """Return what a stored course is when the test error first comes down to ``error``; NaN if it never does.
+
+    Between the two log entries around that moment it is interpolated in the logarithm of the error.
+    """
+    errors, values = np.asarray(record.arrays["error"], float), np.asarray(record.arrays[course], float)
+    below = np.flatnonzero(errors <= error)
+    if not len(below):
+        return float("nan")
+    after = below[0]
+    if after == 0:
+        return float(values[0])
+    before = after - 1
+    share = np.log(errors[before] / error) / np.log(errors[before] / errors[after])
+    return float(values[before] + share * (values[after] - values[before]))
+
+
+def scalar(name: str) -> Callable[[Record], float]:
+    """Return the measure that reads a stored number; NaN where the run has none."""
+    return lambda record: float(record.scalars.get(name, np.nan))
+
+
+def rank_features(record: Record) -> float:
+    """Return the count above one hundredth in the covariance spectrum of the features before the maps."""
+    spectrum = record.arrays["spectrum_features"]
+    return float((spectrum > 0.01 * spectrum.max()).sum())
+
+
+def compensation(record: Record) -> float:
+    """Return how much encoder and decoder lean against frozen maps: how their joint gain rises to weak directions.
+
+    It is minus the slope of log(encoder's deviation times decoder's gain, at the end over the start) against log
+    sigma_r, over the directions whose sigma_r exceeds one hundredth of the largest. 0: they ignore W_e; 1: they undo
+    it; negative: they follow it. NaN unless the maps are frozen at their start and differ in their singular values, and
+    where the decoder does not begin with a linear layer.
+    """
+    if "encoder_deviation_start" not in record.arrays:
+        return float("nan")
+    sigma = np.asarray(record.arrays["singular_effective"], float)
+    gain = np.ones_like(sigma)
+    for part in ("encoder_deviation", "decoder_gain"):
+        gain = gain * record.arrays[part] / record.arrays[f"{part}_start"]
+    used = (sigma > 0.01 * sigma.max()) & np.isfinite(gain) & (gain > 0)
+    x, y = np.log(sigma[used]), np.log(gain[used])
+    if len(x) < 3 or np.ptp(x) < 1e-3:  # an orthogonal W_e has no weak directions
+        return float("nan")
+    return float(-np.polyfit(x, y, 1)[0])
+
+
+MEASURES: dict[str, Callable[[Record], float]] = {
+    name: scalar(name)
+    for name in (
+        "error_test", "error_train", "rank_covariance", "rank_codes", "rank_effective", "dimensions", "participation",
+        "distance_mixture", "distance_gaussian", "probe_100", "probe_1000", "probe_100_features",
+    )
+}  # fmt: skip
+MEASURES |= {"rank_features": rank_features, "compensation": compensation}
+MEASURES |= {
+    f"{name}_at_{error:g}": lambda record, course=course, error=error: at_error(record, course, error)
+    for name, course in (("rank", "rank_covariance"), ("rank_codes", "rank_codes"))
+    for error in MATCHED
+}

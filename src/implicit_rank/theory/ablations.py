@@ -1,0 +1,82 @@
+"""What gradient descent does to a chain of maps that is frozen or tied: the counterparts of Sun 2021, equation 5.
+
+float64 in, float64 out. Coefficients are those of one step without the learning rate, to first order, in the singular
+bases of W_e; ``implicit_rank.theory.effective.coefficients`` has those of free maps.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def frozen_coefficients(singular_values: Tensor) -> Tensor:
+    """Return sigma_r^2 ``(d,)``: how fast direction r of W_e A moves when W_e is frozen and the encoder's A learns.
+
+    They never change, whatever is learned. Raises ValueError for bad singular values.
+
+    Book: eq-frozen-update
+    """
+    return _spectrum(singular_values) ** 2
+
+
+def tied_coefficients(singular_values: Tensor, depth: int, uses: int = 1) -> Tensor:
+    """Return the coefficients ``(d, d)`` of a chain in which each weight is used ``uses`` times in a row.
+
+    They are the sum over weights of (sum over a weight's positions j of sigma_r^{(N-j)/N} sigma_s^{(j-1)/N})^2, for
+    symmetric positive weights that commute and are balanced: ``uses`` = 1 gives mu (Sun 2021, eq. 5), ``uses`` = N
+    Jing 2020's Figure 11. Raises ValueError unless ``uses`` divides ``depth``.
+
+    Book: eq-tied-coefficients
+    """
+    sigma = _spectrum(singular_values)
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"depth must be an integer of at least 1, not {depth!r}.")
+    if isinstance(uses, bool) or not isinstance(uses, int) or uses < 1 or depth % uses:
+        raise ValueError(f"uses must be an integer that divides the depth {depth}, not {uses!r}.")
+    powers = torch.arange(depth, dtype=torch.float64) / depth
+    table = sigma[:, None] ** powers  # (d, N); 0 ** 0 is 1, as the sum wants
+    terms = table.flip(1)[:, None, :] * table[None, :, :]
+    return terms.unflatten(2, (depth // uses, uses)).sum(dim=3).square().sum(dim=2)
+
+
+def transpose_coefficients(singular_values: Tensor, depth: int) -> Tensor:
+    """Return the coefficients ``(d, d)`` of G + G^T for a chain W, W^T, W, ...: W_e = (W^T W)^{N/2}, N even.
+
+    With m_r = sigma_r^{2/N} and n = N/2 they are (m_r + m_s) (sum_k m_r^{n-k} m_s^{k-1})^2, in the basis of W_e. Raises
+    ValueError for an odd depth.
+
+    Book: eq-transpose-coefficients
+    """
+    sigma = _spectrum(singular_values)
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 2 or depth % 2:
+        raise ValueError(f"depth must be an even integer of at least 2, not {depth!r}.")
+    n = depth // 2
+    m = sigma ** (2 / depth)
+    powers = torch.arange(n, dtype=torch.float64)
+    table = m[:, None] ** powers
+    return (m[:, None] + m[None, :]) * (table.flip(1) @ table.T).square()
+
+
+def spectrum_behind(singular_values: Tensor, feature_spectrum: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the covariance spectrum ``(d,)``, descending, of codes W_e z for features z that do not know W_e.
+
+    ``feature_spectrum`` (d,) are the eigenvalues of the features' covariance; their axes are turned at random, drawn
+    from ``generator``, as those of a W_e that was drawn without looking at them. The prediction for frozen maps.
+
+    Book: eq-frozen-spectrum
+    """
+    sigma, variances = _spectrum(singular_values), _spectrum(feature_spectrum)
+    if sigma.shape != variances.shape:
+        raise ValueError(f"both spectra must have one width, not {len(sigma)} and {len(variances)}.")
+    turn = torch.empty(len(sigma), len(sigma), dtype=torch.float64)
+    torch.nn.init.orthogonal_(turn, generator=generator)
+    factor = sigma[:, None] * turn * variances.sqrt()
+    return torch.linalg.svdvals(factor) ** 2
+
+
+def _spectrum(values: Tensor) -> Tensor:
+    values = torch.as_tensor(values, dtype=torch.float64)
+    if values.ndim != 1 or not values.isfinite().all() or (values < 0).any():
+        raise ValueError("a spectrum must be a vector of finite numbers that are not negative.")
+    return values
