@@ -24,6 +24,7 @@ from implicit_rank.store import (
     checkpoints_with,
     discard_checkpoints,
     files,
+    unfinished_ensembles,
 )
 from implicit_rank.store import (
     checkpoints as module,
@@ -222,16 +223,26 @@ def test_the_folder(monkeypatch, tmp_path):
 def test_the_checkpoint_of_an_ensemble_follows_members_and_code(tmp_path, monkeypatch):
     specs = [Toy(seed=seed) for seed in range(4)]
     one = checkpoint_of(specs[:3], tmp_path)
+    staged = checkpoint_of(specs[3:], tmp_path, stage="first", code="implicit_rank.spectra")
     assert one.path.parent == tmp_path / "toy"
     others = [checkpoint_of(specs[:2], tmp_path), checkpoint_of(specs[2::-1], tmp_path)]
     monkeypatch.setattr(module, "fingerprint", lambda name: "newer code")
     others.append(checkpoint_of(specs[:3], tmp_path))
-    assert len({one.path, *(other.path for other in others)}) == 4
-    for other in (one, others[0]):
+    assert len({one.path, staged.path, *(other.path for other in others)}) == 5
+    for other in (one, others[0], others[2]):
         other.save(state())
+    monkeypatch.undo()
+    assert unfinished_ensembles(specs, tmp_path) == [specs[:3]] or unfinished_ensembles(specs, tmp_path) == [specs[:2]]
+    others[0].remove()
+    staged.save(state())
+    assert sorted(unfinished_ensembles(specs, tmp_path), key=len) == [specs[3:], specs[:3]]
+    assert unfinished_ensembles(specs[1:3], tmp_path) == []
+    staged.remove()
+    others[0].save(state())
+    others[2].remove()
     (tmp_path / "toy" / "broken.npz").write_bytes(b"PK")
     Checkpoints(tmp_path / "toy" / "own.npz", "a hand-made one").save(state())
-    assert {path: len(members) for path, members in checkpoints_with(specs, tmp_path).items()} == {
+    assert {path: len(found["members"]) for path, found in checkpoints_with(specs, tmp_path).items()} == {
         one.path: 3, others[0].path: 2}
     assert list(checkpoints_with(specs[2:], tmp_path)) == [one.path]
     assert discard_checkpoints(specs[3:], tmp_path) == 0

@@ -104,27 +104,29 @@ def checkpoint_of(
     Changed code or another set of members have another file, so they begin anew and are never mixed up. `code` is
     the module whose code counts (default: that of the specs' class); a training of several stages has a file each.
     """
+    module = code or type(specs[0]).__module__
     identity = {
         "experiment": specs[0].experiment,
         "members": [spec_hash(spec) for spec in specs],
-        "fingerprint": fingerprint(code or type(specs[0]).__module__),
+        "code": module,
+        "fingerprint": fingerprint(module),
     } | ({"stage": stage} if stage else {})
     name = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
     root = Path(folder) if folder is not None else checkpoint_folder()
     return Checkpoints(root / specs[0].experiment / f"{name}.npz", identity)
 
 
-def checkpoints_with(specs: Iterable[Spec], folder: str | os.PathLike | None = None) -> dict[Path, list[str]]:
-    """The files `checkpoint_of` made for ensembles with any of these members, and the spec hashes of each."""
+def checkpoints_with(specs: Iterable[Spec], folder: str | os.PathLike | None = None) -> dict[Path, dict[str, Any]]:
+    """The files `checkpoint_of` made for ensembles with any of these members, and the identity of each."""
     root = Path(folder) if folder is not None else checkpoint_folder()
     specs = list(specs)
     wanted = {spec_hash(spec) for spec in specs}
     found = {}
     for name in sorted({spec.experiment for spec in specs}):
         for path in sorted((root / name).glob("*.npz")):
-            members = _members(path)
-            if wanted & set(members):
-                found[path] = members
+            identity = _identity(path)
+            if wanted & set(identity["members"]):
+                found[path] = identity
     return found
 
 
@@ -134,11 +136,10 @@ def unfinished_ensembles(specs: Iterable[Spec], folder: str | os.PathLike | None
     Whoever groups members takes these out first: an ensemble can go on only as it was.
     """
     by_hash, ensembles = {spec_hash(spec): spec for spec in specs}, []
-    for path, members in checkpoints_with(by_hash.values(), folder).items():
-        if by_hash.keys() >= set(members):
-            ensemble = [by_hash[name] for name in members]
-            if checkpoint_of(ensemble, folder).path == path:    # else it is of older code
-                ensembles.append([by_hash.pop(name) for name in members])
+    for identity in checkpoints_with(by_hash.values(), folder).values():
+        members = identity["members"]
+        if by_hash.keys() >= set(members) and identity["fingerprint"] == fingerprint(identity["code"]):
+            ensembles.append([by_hash.pop(name) for name in members])
     return ensembles
 
 
@@ -150,12 +151,13 @@ def discard_checkpoints(specs: Iterable[Spec], folder: str | os.PathLike | None 
     return len(found)
 
 
-def _members(path: Path) -> list[str]:
+def _identity(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return list(json.loads(archive.read(_IDENTITY))["members"])
+            identity = json.loads(archive.read(_IDENTITY))
+        return identity if {"members", "code", "fingerprint"} <= identity.keys() else {"members": []}
     except Exception:    # damaged, or not made by `checkpoint_of`
-        return []
+        return {"members": []}
 
 
 def _unpack(content: bytes) -> np.ndarray:
