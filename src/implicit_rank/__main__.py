@@ -1,10 +1,10 @@
-"""Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run`."""
+"""Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run | sweep`."""
 
 import argparse
 import signal
 import sys
 
-from implicit_rank.book import commands, runs
+from implicit_rank.book import commands, runs, sweeps
 from implicit_rank.book.layout import BookError
 
 
@@ -13,6 +13,7 @@ def parser(arguments: list[str]) -> argparse.ArgumentParser:
     sub = top.add_subparsers(metavar="COMMAND", required=True)
     commands.add_to(sub)
     runs.add_to(sub)
+    sweeps.add_to(sub)
     ledger = sub.add_parser("claims", help="print the verdict on every claim")
     if arguments[:1] == ["claims"]:  # the ledger needs the experiments, hence PyTorch: only when asked for
         from implicit_rank import claims

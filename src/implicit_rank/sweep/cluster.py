@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tempfile
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,9 +18,8 @@ from implicit_rank.sweep.ensembles import device_memory
 from implicit_rank.sweep.work import Outcome, SweepError, on_worker, sentence
 
 _CONNECT_SECONDS = 4.0
-_POLL_SECONDS = 0.1
-_TELL_SECONDS = 0.5
-_COLLECT_SECONDS = 60.0  # a result that takes longer was lost with its worker, and is being computed again
+_POLL_SECONDS = 0.5
+_COLLECT_SECONDS = 20.0  # a result that takes longer was lost with its worker, and is being computed again
 
 
 @contextlib.contextmanager
@@ -40,15 +39,25 @@ def client_for(scheduler: Any, workers: int | None, retries: int) -> Iterator[An
         raise ValueError(f'scheduler must be "tcp://host:port" or a distributed.Client, not {scheduler!r}.')
 
 
-def worker_memory(client: Any, device: str) -> int | None:
-    """Bytes for one ensemble on the poorest worker there is now, or None; on CPUs, workers share their machine."""
+def worker_memory(client: Any, device: str, progress: Callable[[float, str], None] | None) -> tuple[str, int]:
+    """The poorest worker's kind of device and bytes for one ensemble; on CPUs, workers share their machine.
+
+    Waits for the first worker if there is none yet. SweepError when a worker has no such device.
+    """
+    if progress is not None and not client.scheduler_info()["workers"]:
+        progress(0.0, "waiting for the first worker")
+    client.wait_for_workers(1)
     try:
         found = client.run(device_memory, device)
-    except ValueError as error:  # no such device there
+    except ValueError as error:
         raise SweepError(f"a worker cannot train there: {sentence(error)}") from error
     hosts = [address.rpartition(":")[0] for address in found]
-    shares = [found[a] // (1 if "cuda" in device else hosts.count(a.rpartition(":")[0])) for a in found]
-    return min(shares, default=None)
+    kinds = {kind for kind, _ in found.values()}
+    shares = [
+        count // (1 if kind == "cuda" else hosts.count(address.rpartition(":")[0]))
+        for address, (kind, count) in found.items()
+    ]
+    return ("cuda" if kinds == {"cuda"} else "cpu"), min(shares)
 
 
 def run_on(
@@ -62,56 +71,68 @@ def run_on(
 ) -> None:
     """Run every ensemble as one task; results are kept here, one ensemble after another, as they come."""
     topic, total = f"implicit-rank-{os.urandom(6).hex()}", sum(len(members) for _, members in jobs)
-    shares, texts, deaths = [0.0] * len(jobs), {}, [0] * len(jobs)
+    shares, texts, deaths = [0.0] * len(jobs), {}, [0.0] * len(jobs)
     pending: dict[Any, int] = {}
-    told = [0.0]
+    begun: set[int] = set()
+    news = threading.Event()
 
     def submit(number: int) -> None:
         run, members = jobs[number]
         key = f"{members[0].experiment}-{os.urandom(6).hex()}"
         code = fingerprint(type(members[0]).__module__)
+        begun.discard(number)
         future = client.submit(on_worker, run, members, device, code, topic, number, key=key, pure=False)
+        future.add_done_callback(lambda _: news.set())
         pending[future] = number
 
     def hear(event: tuple) -> None:
         number, share, text = event[1]
+        begun.add(number)
         shares[number], texts[number] = max(share, shares[number]), text
 
     def tell() -> None:
-        if progress is not None and (not pending or time.monotonic() - told[0] >= _TELL_SECONDS):
-            told[0], done, info = time.monotonic(), len(jobs) - len(pending), client.scheduler_info()
+        if progress is not None:
+            done, info = len(jobs) - len(pending), client.scheduler_info()
             count = info.get("n_workers", len(info["workers"]))
             where = "no worker yet" if not count else "1 worker" if count == 1 else f"{count} workers"
             latest = next((text for number, text in reversed(texts.items()) if number in pending.values()), "")
             words = [f"{done} of {len(jobs)} ensembles done", where, *([latest] if latest else [])]
             progress(sum(s * len(m) for s, (_, m) in zip(shares, jobs, strict=True)) / total, ", ".join(words))
 
+    def take(number: int, outcome: Outcome) -> None:
+        for result, provenance in outcome.finished:
+            keep(result, provenance)
+        if outcome.error:
+            fail(jobs[number][1], outcome.error)
+        shares[number] = 1.0
+
     client.subscribe_topic(topic, hear)
     try:
         for number in range(len(jobs)):
             submit(number)
         while pending:
-            for future in [future for future in pending if future.done()]:
-                number = pending[future]
-                outcome = _collect(client, future)
-                if outcome is None:  # being computed again
-                    continue
-                del pending[future]
-                if isinstance(outcome, int):  # workers died
-                    deaths[number] += outcome
-                    if deaths[number] <= retries:
-                        submit(number)
-                        continue
-                    outcome = Outcome(error=f"its worker died {deaths[number]} times (killed, or out of memory).")
-                for result, provenance in outcome.finished:
-                    keep(result, provenance)
-                if outcome.error:
-                    fail(jobs[number][1], outcome.error)
-                shares[number] = 1.0
             tell()
+            # at once, for what lies finished on a worker is lost should it die
+            news.wait(_POLL_SECONDS)
+            news.clear()
             if client.status not in ("running", "connecting"):
                 raise SweepError(_LOST)
-            time.sleep(_POLL_SECONDS if pending else 0)
+            for future in [future for future in pending if future.done()]:
+                number, outcome = pending[future], _collect(future)
+                if outcome is None:
+                    continue
+                del pending[future]
+                if isinstance(outcome, Outcome):
+                    take(number, outcome)
+                    continue
+                # Dask also counts what was only waiting on the worker that died
+                deaths[number] += outcome if number in begun else outcome / 10
+                if deaths[number] <= retries:
+                    submit(number)
+                else:
+                    times = max(int(deaths[number]), retries + 1)
+                    take(number, Outcome(error=f"its worker died {times} times (killed, or out of memory)."))
+        tell()
     finally:
         with contextlib.suppress(Exception):  # the scheduler may be gone
             client.cancel(list(pending), force=True)
@@ -121,11 +142,11 @@ def run_on(
 _LOST = "the Dask scheduler went away; what was stored is kept, and the same command goes on from there."
 
 
-def _collect(client: Any, future: Any) -> Outcome | int | None:
+def _collect(future: Any) -> Outcome | int | None:
     """A finished task's outcome, the number of workers that died of it, or None while it is computed again."""
     from distributed import KilledWorker
 
-    if future.status in ("cancelled", "lost"):
+    if future.status == "cancelled":
         raise SweepError(_LOST)
     try:
         error = future.exception(timeout=_COLLECT_SECONDS)
@@ -165,16 +186,23 @@ def _local_cluster(workers: int, retries: int) -> Iterator[Any]:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     settings = {
         "distributed.scheduler.allowed-failures": retries,
+        # a worker that is away for 15 s, as after two deaths in a row, would be given up for good
+        "distributed.deploy.lost-worker-timeout": "30 days",
         **{f"distributed.nanny.pre-spawn-environ.{name}": os.environ.get(name, threads) for name in names},
     }
     with (
         tempfile.TemporaryDirectory(prefix="implicit-rank-", ignore_cleanup_errors=True) as scratch,
         dask.config.set(settings),
         distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", local_directory=scratch,
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            local_directory=scratch,
         ) as cluster,
-    ):  # fmt: skip
+    ):
         yield cluster
 
 

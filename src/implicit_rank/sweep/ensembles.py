@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -36,25 +37,32 @@ def experiment_of(spec: Spec) -> ModuleType:
 
 
 def ensembles_of(
-    module: ModuleType, specs: Sequence[Spec], batch: int | None = None, memory: int | None = None
+    module: ModuleType,
+    specs: Sequence[Spec],
+    batch: int | None = None,
+    memory: int | None = None,
+    device: str = "cpu",
 ) -> list[list[Spec]]:
     """The ensembles in which members of one experiment are trained.
 
     Ensembles with a checkpoint come first, as they were; the rest is what the module's ``batches(specs, memory)``
-    says, or one member each if it has none. ``batch`` limits the size of all but the unfinished (without
-    ``batches`` it is the size); ``memory`` is in bytes, per ensemble.
+    says (it may take ``device``, too), or one member each if it has none. ``batch`` limits the size of all but the
+    unfinished (without ``batches`` it is the size); ``memory`` is in bytes, per ensemble.
     """
     if batch is not None and batch < 1:
         raise ValueError(f"the number of members in an ensemble must be 1 or more, not {batch}.")
     unfinished = unfinished_ensembles(specs)
     begun = {spec for members in unfinished for spec in members}
     rest = [spec for spec in specs if spec not in begun]
-    if hasattr(module, "batches"):
-        groups = [list(members) for members in module.batches(rest, memory=memory)] if rest else []
+    if not hasattr(module, "batches"):
+        groups, batch = [rest], batch or 1
+    elif rest:
+        options = {"device": device} if "device" in inspect.signature(module.batches).parameters else {}
+        groups = [list(members) for members in module.batches(rest, memory=memory, **options)]
         if sorted(map(id, rest)) != sorted(id(spec) for members in groups for spec in members):
             raise ValueError(f"batches() of {module.__name__} must return every member exactly once.")
     else:
-        groups, batch = [rest], batch or 1
+        groups = []
     size = batch or max(map(len, groups), default=1)
     return unfinished + [members[i : i + size] for members in groups for i in range(0, len(members), size)]
 
@@ -97,11 +105,12 @@ def split_by_memory(
     return groups if most else _even(list(specs), costs, limit, groups)
 
 
-def device_memory(device: str = "cpu") -> int:
-    """The bytes that ensembles may take on a device: a fixed share of all it has, whatever is free just now.
+def device_memory(device: str = "cpu") -> tuple[str, int]:
+    """The kind of a device ("auto" decided) and the bytes that ensembles may take there.
 
-    Fixed, so that an interrupted sweep finds the same ensembles, and hence its checkpoints, again. On a CPU the
-    limit of the control group counts where it is lower than the machine's memory.
+    It is a fixed share of all the device has, whatever is free just now, so that an interrupted sweep finds the same
+    ensembles, and hence its checkpoints, again. On a CPU the limit of the control group counts where it is lower than
+    the machine's memory.
     """
     from implicit_rank.parameters import resolve_device
 
@@ -109,13 +118,13 @@ def device_memory(device: str = "cpu") -> int:
     if target.type == "cuda":
         import torch
 
-        return int(_FREE_SHARE * torch.cuda.get_device_properties(target).total_memory)
+        return "cuda", int(_FREE_SHARE * torch.cuda.get_device_properties(target).total_memory)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * 2**30
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         path = Path(name)
         if path.is_file() and (text := path.read_text(encoding="ascii").strip()).isdigit():
             total = min(total, int(text))
-    return int(_FREE_SHARE * total)
+    return "cpu", int(_FREE_SHARE * total)
 
 
 def in_bytes(count: float) -> str:

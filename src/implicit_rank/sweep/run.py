@@ -100,12 +100,14 @@ def sweep(
         modules: dict[Any, list[Spec]] = {}
         for spec in todo:
             modules.setdefault(experiment_of(spec), []).append(spec)
-        if memory is None and any(hasattr(module, "batches") for module in modules):
-            memory = device_memory(device) if client is None else cluster.worker_memory(client, device)
+        kind = device
+        if any(hasattr(module, "batches") for module in modules):
+            known = device_memory(device) if client is None else cluster.worker_memory(client, device, progress)
+            kind, memory = known[0], known[1] if memory is None else memory
         jobs = [
             (module.run, members)
             for module, chosen in modules.items()
-            for members in ensembles_of(module, chosen, batch, memory)
+            for members in ensembles_of(module, chosen, batch, memory, kind)
         ]
         if client is None:
             _run_here(jobs, device, progress, keep, fail)

@@ -102,6 +102,7 @@ def on_worker(run: Callable, specs: Sequence[Spec], device: str, code: str | Non
         return outcome
     try:
         with _ONE_AT_A_TIME:
+            worker.log_event(topic, (number, 0.0, ""))
             outcome.error = run_ensemble(run, specs, device, progress, lambda *pair: outcome.finished.append(pair))
     except KeyboardInterrupt:
         outcome.error = "it was cancelled."

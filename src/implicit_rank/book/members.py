@@ -1,0 +1,206 @@
+"""What `run` and `sweep` share: which members are wanted, which are missing, and what is said before they start."""
+
+import argparse
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import statistics
+import tempfile
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from implicit_rank.book.layout import PROFILES, BookError
+from implicit_rank.book.progress import describe
+
+_LISTED = 8    # values of one field that are written out
+
+
+@dataclasses.dataclass
+class Plan:
+    """The wanted members of one experiment, and those of them that are to be run."""
+
+    name: str
+    module: ModuleType
+    store: Any
+    wanted: list
+    todo: list
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options which say what is to be run, and where results go."""
+    parser.add_argument("experiment", nargs="?", help="its name; without one, the experiments are listed")
+    parser.add_argument("--profile", default="quick", choices=PROFILES, help="how large the runs are (default: quick)")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds (default: the profile's own)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or auto")
+    parser.add_argument("--part", type=part, metavar="I/N", help="the I-th of N equal shares, for several machines")
+    parser.add_argument("--force", action="store_true", help="run again what is stored")
+    parser.add_argument("--stale", action="store_true", help="run again what was stored by older code")
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
+                        help="go on from the checkpoints of an interrupted run (default), or discard them")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be run, how big and how long it is")
+    parser.add_argument("--results", metavar="FOLDER", help="where runs are stored (default: book/results)")
+
+
+def part(text: str) -> tuple[int, int]:
+    """ "2/3" as (2, 3); argparse shows the message of a refused one."""
+    left, slash, right = text.partition("/")
+    if not (slash and left.isdigit() and right.isdigit() and 1 <= int(left) <= int(right)):
+        raise argparse.ArgumentTypeError(f"must be I/N with 1 <= I <= N, such as 1/2, not {text!r}")
+    return int(left), int(right)
+
+
+def experiments() -> list[str]:
+    """The names of all modules of implicit_rank.experiments that have presets, in alphabetical order."""
+    from implicit_rank import experiments as package
+
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    return sorted(
+        n for n in names if {"presets", "run"} <= set(dir(importlib.import_module(f"{package.__name__}.{n}")))
+    )
+
+
+def load(name: str) -> ModuleType:
+    """The module of an experiment; BookError names the closest and all allowed ones."""
+    from implicit_rank.parameters import unknown_name
+
+    names = experiments()
+    if name not in names:
+        raise BookError(unknown_name("experiment", name, names))
+    return importlib.import_module(f"implicit_rank.experiments.{name}")
+
+
+def list_experiments() -> None:
+    """Print every experiment's name and the first line of its docstring."""
+    for name in experiments():
+        about = (importlib.import_module(f"implicit_rank.experiments.{name}").__doc__ or "").strip().splitlines()
+        print(f"{name:20} {about[0] if about else ''}")
+
+
+def wanted(module: ModuleType, profile: str, seeds: list[int] | None) -> list:
+    """The members of a profile; `seeds`, when given, takes the place of the profile's own."""
+    if seeds is None:
+        return list(module.presets(profile))
+    if any(seed < 0 for seed in seeds):
+        raise BookError(f"seeds must be 0 or more, not {min(seeds)}")
+    if "seeds" in inspect.signature(module.presets).parameters:
+        return list(module.presets(profile, seeds=tuple(seeds)))
+    return [spec for spec in module.presets(profile) if spec.seed in seeds]
+
+
+def share(specs: list, which: tuple[int, int] | None) -> list:
+    """Every N-th member beginning with the I-th, so that dear and cheap ones mix."""
+    return specs if which is None else specs[which[0] - 1 :: which[1]]
+
+
+def estimate(plan: Plan, device: str) -> float | None:
+    """Seconds for one process to run `plan.todo`, or None.
+
+    It is what stored members of the same profile took on the same kind of device; where there are none, what the
+    experiment's own ``estimate(specs, device)`` says.
+    """
+    kind = device.partition(":")[0]
+    known = [
+        record.provenance.get("seconds")
+        for record in plan.store.scan(plan.todo[0].experiment)[0]
+        if record.profile == plan.todo[0].profile
+        and (kind == "auto" or str(record.provenance.get("device") or kind).startswith(kind))
+    ]
+    known = [seconds for seconds in known if seconds]
+    if known:
+        return statistics.mean(known) * len(plan.todo)
+    return plan.module.estimate(plan.todo, device) if hasattr(plan.module, "estimate") else None
+
+
+def prepare(args: argparse.Namespace, device: str, where: str, processes: int = 1) -> Plan | None:
+    """Find out what is to be run and print it; None when there is nothing to do or it is a dry run.
+
+    ``device`` is what the members run on, ``where`` the same in words, ``processes`` how many share the work.
+    """
+    from implicit_rank.store import Store, discard_checkpoints, unfinished_ensembles
+
+    module, store = load(args.experiment), Store(args.results)
+    specs = share(wanted(module, args.profile, args.seeds), args.part)
+    plan = Plan(args.experiment, module, store, specs, specs if args.force else store.missing(specs, stale=args.stale))
+    outdated = 0 if args.force or args.stale else len(store.missing(specs, stale=True)) - len(plan.todo)
+    kept = len(specs) - len(store.missing(specs))
+    print(f"{plan.name}, profile {args.profile}: {counted(len(specs), 'member')}, {kept} of them stored.")
+    if outdated:
+        print(f"{outdated} of the stored ones are of older code; --stale runs them again.")
+    if not plan.todo:
+        print("Nothing to run.")
+        return None
+    seconds = estimate(plan, device)
+    how_long = describe(seconds and seconds / processes)
+    print(f"To run {where}: {counted(len(plan.todo), 'member')}, {how_long}; into {store.root}.")
+    for line in [*differences(plan.todo), *sizes(module, plan.todo)]:
+        print(f"  {line}")
+    begun = unfinished_ensembles(plan.todo)
+    if begun and args.resume:
+        print(f"{sum(map(len, begun))} of them go on from {counted(len(begun), 'checkpoint')} (--no-resume discards).")
+    if args.dry_run:
+        names = [line.partition(":")[0] for line in differences(plan.todo)]
+        for spec in plan.todo:
+            print("    " + ", ".join(f"{name} {_value(getattr(spec, name))}" for name in names))
+        return None
+    if not args.resume and (count := discard_checkpoints(plan.todo)):
+        print(f"Discarded {counted(count, 'checkpoint')}.")
+    check_writable(store.root)
+    return plan
+
+
+def differences(specs: list) -> list[str]:
+    """A line for each field in which members differ, and the seeds: "depth: 2, 4, 8" or "start: he (6), none (3)"."""
+
+    def order(value) -> tuple:
+        return not isinstance(value, (bool, int, float)), str(type(value)), value
+
+    lines = []
+    for name in (field.name for field in dataclasses.fields(specs[0])):
+        counts = Counter(getattr(spec, name) for spec in specs)
+        if len(counts) == 1 and name != "seed":
+            continue
+        shown = [_value(v) + (f" ({counts[v]})" if isinstance(v, str) else "") for v in sorted(counts, key=order)]
+        if len(shown) > _LISTED:
+            shown = [*shown[: _LISTED - 3], "...", f"{shown[-1]} ({len(counts)} values)"]
+        lines.append(f"{name}: {', '.join(shown)}")
+    return lines
+
+
+def sizes(module: ModuleType, specs: list) -> list[str]:
+    """One line from the experiment's ``size(specs)``, if it has one: numbers by name; "bytes..." are in bytes."""
+    if not hasattr(module, "size"):
+        return []
+    from implicit_rank.sweep import in_bytes
+
+    try:
+        facts = module.size(specs)
+    except (ValueError, OSError) as error:  # the data are not there, say: the rest is still worth knowing
+        return [f"size: unknown ({error})"]
+    words = []
+    for name, value in facts.items():
+        if name.startswith("bytes"):
+            words.append(in_bytes(value) + name.removeprefix("bytes"))
+        else:
+            words.append(f"{value:,} {name}" if isinstance(value, int) else f"{_value(value)} {name}")
+    return [f"size: {', '.join(words)}"]
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before the first run, not after it, that results cannot be stored (OSError)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "(" + " ".join(map(_value, value)) + ")"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 member", "2 members"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
