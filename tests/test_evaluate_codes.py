@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from implicit_rank.autoencoder import build
 from implicit_rank.evaluate import code_spectra, collect_codes, reconstruction_error
 
 IMAGES = torch.randint(0, 256, (23, 2, 4, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -30,6 +31,23 @@ def test_chunks_do_not_matter(chunk):
     assert reconstruction_error(encode, decode, IMAGES, chunk=chunk, dtype=torch.float64) == pytest.approx(
         error.item(), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_an_autoencoder_gives_both_sides_of_its_chain(kind):
+    g = torch.Generator().manual_seed(6)
+    model = build("strided", (2, 8, 8), 6, kind=kind, depth=3 if kind == "ae" else 0, channel_factor=0.1, generator=g)
+    images = torch.randint(0, 256, (9, 2, 8, 8), generator=g, dtype=torch.uint8)
+    features, codes = collect_codes(model.encode, images, chunk=4)
+    assert not codes.requires_grad
+    output = model(images / 255)
+    assert torch.allclose(features, output.features, atol=1e-6)
+    if kind == "ae":
+        assert torch.allclose(codes, features @ model.effective_matrix().T, atol=1e-6)
+    else:
+        assert torch.equal(codes, features)    # the mean
+    error = (output.reconstruction - images / 255).square().mean().item()
+    assert reconstruction_error(model.encode, model.decode, images, chunk=4) == pytest.approx(error, rel=1e-5)
 
 
 def test_a_perfect_copy_has_no_error_and_a_diverged_one_no_number():
