@@ -1,10 +1,10 @@
-"""Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run | sweep`."""
+"""Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run | sweep | fetch`."""
 
 import argparse
 import signal
 import sys
 
-from implicit_rank.book import commands, runs, sweeps
+from implicit_rank.book import commands, fetch, runs, sweeps
 from implicit_rank.book.layout import BookError
 
 
@@ -14,6 +14,7 @@ def parser(arguments: list[str]) -> argparse.ArgumentParser:
     commands.add_to(sub)
     runs.add_to(sub)
     sweeps.add_to(sub)
+    fetch.add_to(sub)
     ledger = sub.add_parser("claims", help="print the verdict on every claim")
     if arguments[:1] == ["claims"]:  # the ledger needs the experiments, hence PyTorch: only when asked for
         from implicit_rank import claims
@@ -54,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
             return 1
         where = f" {error.filename}" if error.filename else ""
-        print(f"Cannot read or write{where}: {error.strerror or error}.", file=sys.stderr)
+        ours = error.strerror is None  # raised with a sentence of its own
+        print(error if ours else f"Cannot read or write{where}: {error.strerror}.", file=sys.stderr)
         return 1
 
 

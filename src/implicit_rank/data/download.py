@@ -17,7 +17,7 @@ def missing(file: str, where: Path, title: str, *, downloadable: bool = True) ->
     """Return the error for a file of data set ``title`` that is not in the folder ``where``."""
     otherwise = "set IMPLICIT_RANK_DATA to the folder that has it"
     if downloadable:
-        otherwise += " or allow the download (download=True)"
+        otherwise += " or fetch it (python -m implicit_rank fetch, or download=True)"
     return FileNotFoundError(f"{title} is not there: put {file} into {where}, {otherwise}; {NO_FILES_NEEDED}.")
 
 

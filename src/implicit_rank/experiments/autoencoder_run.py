@@ -42,11 +42,11 @@ def ensembles(specs: Sequence[AutoencoderSpec], device: str = "cpu", memory: int
     Nothing is gained on a CPU by training several at once (see tests/benchmarks), and one by one each is stored
     as soon as it is done. Raises ValueError when a single member does not fit into ``memory`` bytes.
     """
+    if torch.device(device).type == "cpu":    # in the order given: the most important members come first
+        return [[spec] for spec in specs]
     groups: dict[tuple, list[AutoencoderSpec]] = {}
     for spec in specs:
         groups.setdefault(tuple(getattr(spec, name) for name in SHARED), []).append(spec)
-    if torch.device(device).type == "cpu":
-        return [[spec] for group in groups.values() for spec in group]
     room = available_bytes(torch.device(device)) if memory is None else memory
     return [part for group in groups.values() for part in split(group, room)]
 
