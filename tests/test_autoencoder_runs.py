@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from implicit_rank.experiments import autoencoder_training
-from implicit_rank.experiments.autoencoder_run import ensembles, run_autoencoders, size, split
+from implicit_rank.experiments.autoencoder_run import ensembles, estimate, run_autoencoders, size, split
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.autoencoder_training import STAGES, model_of, stage_file
 from implicit_rank.spectra import numerical_rank
@@ -204,3 +204,10 @@ def test_ensembles_are_split_by_memory_and_by_what_must_be_shared():
 def test_too_little_memory_is_one_sentence():
     with pytest.raises(ValueError, match="not even one member"):
         split([BASE, replace(BASE, seed=1)], memory=10)
+
+
+def test_the_time_a_plan_takes_is_estimated_from_a_few_steps():
+    one = estimate([replace(BASE, epochs=2)])
+    many = estimate([replace(BASE, epochs=2, seed=seed) for seed in range(10)])
+    assert 0 < one < 60
+    assert many > 3 * one  # timings are noisy, proportions are not

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,12 +13,21 @@ import torch
 from implicit_rank.autoencoder import Autoencoder
 from implicit_rank.data.images import Images
 from implicit_rank.experiments.autoencoder_spec import SHARED, AutoencoderSpec
-from implicit_rank.experiments.autoencoder_training import STAGES, data, model_of, settings_of, stage_file, trained
+from implicit_rank.experiments.autoencoder_training import (
+    STAGES,
+    data,
+    member_of,
+    model_of,
+    settings_of,
+    stage_file,
+    trained,
+)
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import resolve_device
-from implicit_rank.train import History
+from implicit_rank.train import History, train
 from implicit_rank.train.memory import available_bytes, bytes_per_member, largest_ensemble
 
+STEPS_TIMED = 6
 KEPT = 40  # singular values of which the whole course is stored; at the end all of them are
 
 
@@ -185,3 +194,22 @@ def size(specs: Sequence[AutoencoderSpec]) -> dict[str, float]:
         "epochs": largest.epochs,
         "bytes per member": sum(bytes_per_member(model, shape, settings_of(largest))),
     }
+
+
+def estimate(specs: Sequence[AutoencoderSpec], device: str = "cpu") -> float:
+    """Return roughly how many seconds the members take: a few steps of one of them are timed, here and now.
+
+    The others follow by :func:`cost`; evaluation after the training is not included.
+    """
+    typical = sorted(specs, key=cost)[len(specs) // 2]
+    images = data(typical.data, "train", typical.count, typical.size)
+    few = images.images[: STEPS_TIMED * typical.batch]
+    model = model_of(typical, tuple(images.images.shape[1:]))
+    settings = replace(settings_of(typical), epochs=1, evaluate=2, log_per_epoch=1, strategy="loop")
+    options = {"device": str(resolve_device(device)), "evaluation": few[:2]}
+    train([model], [member_of(typical)], few[: typical.batch], settings, **options)  # the first step compiles
+    began = time.perf_counter()
+    train([model], [member_of(typical)], few, settings, **options)
+    per_image = (time.perf_counter() - began) / len(few)
+    own = per_image * images.n * typical.epochs
+    return own * sum(map(cost, specs)) / (cost(typical) or 1.0)
