@@ -1,0 +1,135 @@
+"""Chapter 3: measurements of trained autoencoders of shapes, prices of factors, presets."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from implicit_rank.data.shapes import shapes
+from implicit_rank.experiments import known_dimension as family
+from implicit_rank.experiments import known_dimension_full as full
+from implicit_rank.experiments import known_dimension_measures as measures
+from implicit_rank.experiments.known_dimension import KnownDimension
+from implicit_rank.experiments.known_dimension_evaluation import STEPS, halfway, middles, paths
+from implicit_rank.experiments.known_dimension_prices import prices
+from implicit_rank.parameters import ParameterError
+from implicit_rank.store import live_record, spec_hash
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    specs = family.presets("smoke")
+    specs.append(dataclasses.replace(specs[-1], released=1))
+    return [live_record(r.spec, r.scalars, r.arrays) for r in family.run(specs)]
+
+
+class Identity(torch.nn.Module):
+    """An autoencoder whose codes are the pixels: its straight lines are fades, and it reconstructs exactly."""
+
+    chain = None
+
+    def encode(self, images):
+        """Return the pixels twice."""
+        return images.flatten(1), images.flatten(1)
+
+    def decode(self, codes):
+        """Return the pixels as images."""
+        return codes.unflatten(1, (3, 16, 16))
+
+
+def test_records_hold_what_the_chapter_shows(smoke):
+    for record in smoke:
+        assert record.arrays["pictures"].shape == (2, STEPS + 2, 3, 16, 16)
+        assert record.arrays["pictures"].dtype == np.uint8
+        assert record.arrays["spectrum_codes"].shape == (32,)
+        values = {name: measure(record) for name, measure in family.MEASURES.items()}
+        assert all(isinstance(value, float) for value in values.values())
+        assert values["count_above_0.1"] <= values["rank_covariance"] <= values["count_above_0.001"] <= 32
+        assert 1 <= values["entropy_rank"] <= 32
+    assert np.isnan(family.MEASURES["release_gain"](smoke[4]))
+    released = smoke[5]
+    assert released.scalars["error"] == smoke[4].scalars["error"]    # releasing comes after, on a copy
+    assert released.arrays["released_error"][0] == pytest.approx(released.scalars["error"], rel=1e-4)
+    assert family.MEASURES["release_gain"](released) > 1
+
+
+def test_pixels_fade_and_reconstruct_exactly():
+    test = shapes("ours", "test", 300, 16)
+    scores = middles(Identity(), test, "cpu")
+    assert scores["middle_floor"] == pytest.approx(0, abs=1e-12)
+    assert scores["fading"] == pytest.approx(1, abs=1e-9)
+    assert scores["middle_error"] == pytest.approx(scores["middle_fade"])
+    pictures = paths(Identity(), test, 2, "cpu")
+    assert (pictures[:, 0] == pictures[:, 1]).all()
+    assert (pictures[:, -1] == pictures[:, -2]).all()
+    middle = pictures[:, 0].astype(float) / 2 + pictures[:, -1].astype(float) / 2
+    assert np.abs(pictures[:, 1 + STEPS // 2] - middle).max() <= 0.5
+
+
+@pytest.mark.parametrize("rules", ["ours", "paper", "official"])
+def test_halfway_between_an_image_and_itself_is_the_image(rules):
+    test = shapes(rules, "test", 40, 16)
+    places = torch.arange(40)
+    assert torch.equal(halfway(test, places, places), test.images)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_prices_are_those_of_pixels(size):
+    found = prices("shapes-ours", size, count=3000, seed=1)
+    assert set(found) == {"position", "size", "colour", "shape", "hue", "everything"}
+    images = shapes("ours", "train", 3000, size, seed=7).images.double() / 255
+    assert found["everything"] == pytest.approx(float(images.var(dim=0).mean()), rel=0.05)
+    assert found["shape"] < found["hue"] < found["colour"] < found["size"] < found["position"] < found["everything"]
+    # colour: mean of squared coverage times the variance of a channel, uniform on 64, ..., 255
+    coverage = float((images / images.amax(dim=(1, 2, 3), keepdim=True)).amax(dim=1).square().mean())
+    assert found["colour"] == pytest.approx(coverage * (192**2 - 1) / 12 / 255**2, rel=0.05)
+    assert found["hue"] == pytest.approx(2 / 3 * found["colour"], rel=0.05)    # two of three dimensions
+
+
+def test_prices_follow_rules_and_refuse_other_data():
+    hanging = prices("shapes-official", 16, count=2000)
+    centred = prices("shapes-official", 16, count=2000, square="centred")
+    assert centred["shape"] < hanging["shape"]
+    with pytest.raises(ValueError, match="data must be one of"):
+        prices("mnist")
+
+
+def test_ranks_at_an_error_lie_between_log_entries():
+    course = {"error": np.array([0.1, 0.01, 0.001]), "rank_covariance": np.array([2.0, 4.0, 8.0])}
+    record = live_record(KnownDimension(), {}, course)
+    assert measures.at_error(record, 0.01) == 4
+    assert measures.at_error(record, 10**-2.5) == pytest.approx(6)
+    assert measures.at_error(record, 0.5) == 2
+    assert np.isnan(measures.at_error(record, 1e-4))
+
+
+def test_presets():
+    plan = family.presets("paper")
+    assert len({spec_hash(spec) for spec in plan}) == len(plan)
+    assert {s.seed for s in plan} == {0, 1, 2}
+    assert {s.depth for s in plan} == {0, 1, 2, 3, 4, 6, 8}
+    assert {s.seed for s in family.presets("quick", seeds=(7,))} == {7}
+    assert [(s.depth, s.l1 > 0, s.l2 > 0) for s in family.presets("quick")] == [
+        (0, False, False), (0, True, False), (0, False, True), (2, False, False), (4, False, False)
+    ]    # fmt: skip
+    text = full.presets("paper")
+    assert len({spec_hash(spec) for spec in text}) == len(text) == 30
+    assert {(s.size, s.channel_factor, s.lr, s.epochs, s.batch) for s in text} == {(32, 1.0, 1e-4, 100, 32)}
+    assert spec_hash(full.KnownDimensionFull()) != spec_hash(KnownDimension())
+
+
+def test_the_full_set_up_runs():
+    spec = dataclasses.replace(full.presets("smoke")[0], architecture="shapes-paper", data="shapes-paper", released=1)
+    result = full.run([spec])[0]
+    assert result.spec == spec
+    assert np.isfinite(result.scalars["released_error"])
+    assert result.arrays["pictures"].shape == (2, STEPS + 2, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"), [({"data": "mnist"}, "data"), ({"kind": "vae"}, "kind"), ({"regression": 3}, "regression")]
+)
+def test_specs_refuse_in_one_sentence(fields, complaint):
+    with pytest.raises(ParameterError, match=complaint):
+        KnownDimension(**fields)
