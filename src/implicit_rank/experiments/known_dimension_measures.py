@@ -55,6 +55,11 @@ def count_above(record: Record, threshold: float) -> float:
     return float((values > threshold * values.max()).sum())
 
 
+def count_spread(record: Record) -> float:
+    """Return by how much the count changes when the threshold goes from 0.1 to 0.001."""
+    return count_above(record, min(THRESHOLDS)) - count_above(record, max(THRESHOLDS))
+
+
 def entropy_rank(record: Record) -> float:
     """Return the threshold-free effective rank of the final covariance of the codes (Roy and Vetterli 2007)."""
     return float(effective_rank(torch.from_numpy(np.asarray(record.arrays["spectrum_codes"], float))))
@@ -88,6 +93,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "release_rise": release_rise,
     "factors_held": factors_held,
     "entropy_rank": entropy_rank,
+    "count_spread": count_spread,
     **{f"rank_at_error_{level:g}": lambda r, level=level: at_error(r, level) for level in LEVELS},
     **{f"epochs_to_error_{level:g}": lambda r, level=level: steps_to(r, level) for level in LEVELS},
     **{f"count_above_{share:g}": lambda r, share=share: count_above(r, share) for share in THRESHOLDS},
