@@ -1,0 +1,89 @@
+"""Table 1 of Jing 2020: how far decoded samples are from test images, in features that are always named."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from implicit_rank.data.images import Images
+from implicit_rank.evaluate import (
+    FeatureNetwork,
+    classifier_network,
+    image_distance,
+    inception_network,
+    mnist_classifier,
+    train_classifier,
+)
+
+SMALLEST = 16    # pixels: the classifier takes no smaller images
+_CLASSIFIERS: dict[str, FeatureNetwork] = {}
+
+
+def distances(
+    spec,
+    images: Images,
+    test: Images,
+    decode: Callable[[Tensor], Tensor],
+    drawn: dict[str, Tensor],
+    device: str,
+) -> dict[str, float | str]:
+    """Return the Fréchet distance of every set of codes, decoded, from the test images, by network and set.
+
+    "classifier_mixture" is a distance in a small classifier's features, "fid_mixture" the FID; "floor" is that of as
+    many training images. Where a network is missing its distances are NaN and "fid_note" or "classifier_note" says
+    why.
+    """
+    networks = {"classifier": classifier_for(images, test, device), "fid": fid_network(spec.fid, device)}
+    scalars: dict[str, float | str] = {}
+    caches: dict[str, dict] = {kind: {} for kind in networks}
+    for kind, network in networks.items():
+        used = f", {spec.samples:,} samples, {test.n:,} test images"
+        scalars[f"{kind}_note"] = network.card["network"] + used if _is(network) else network
+    for name in (*drawn, "floor"):
+        pixels = decode(drawn[name]) if name in drawn else images.images[: spec.samples].float() / 255
+        for kind, network in networks.items():
+            value = math.nan
+            if _is(network):
+                value = image_distance(network, test.images, pixels, cache=caches[kind], device=device).value
+            scalars[f"{kind}_{name}"] = value
+    return scalars
+
+
+def _is(network: FeatureNetwork | str) -> bool:
+    return isinstance(network, FeatureNetwork)
+
+
+def classifier_for(images: Images, test: Images, device: str) -> FeatureNetwork | str:
+    """Return the classifier shipped for MNIST; for other labelled images one trained on them; else the reason."""
+    if images.name in ("mnist", "mnist-12k") and tuple(images.images.shape[1:]) == (1, 32, 32):
+        return on(device, *mnist_classifier())
+    if images.labels is None or test.labels is None:
+        return "these images have no labels to train a classifier with"
+    if images.size < SMALLEST:
+        return f"a classifier needs images of at least {SMALLEST} pixels"
+    key = images.digest()
+    if key not in _CLASSIFIERS:    # one for all models on these images
+        classifier, errors = train_classifier(images.images, images.labels, test.images, test.labels, device=device)
+        about = {"data": images.name, "test accuracy": round(1 - errors.final, 4)}
+        _CLASSIFIERS[key] = on(device, classifier, about)
+    return _CLASSIFIERS[key]
+
+
+def on(device: str, classifier, about: dict) -> FeatureNetwork:
+    """Return a classifier's feature network on a device."""
+    return classifier_network(classifier.to(torch.device(device)), about)
+
+
+@functools.lru_cache(maxsize=2)
+def fid_network(wanted: bool, device: str) -> FeatureNetwork | str:
+    """Return FID's network, or why there is none."""
+    if not wanted:
+        return "not asked for"
+    try:
+        return inception_network(device=device)
+    except FileNotFoundError:    # its sentence names a folder of this machine, which has no place in a stored run
+        return "the published weights of its network were not there"

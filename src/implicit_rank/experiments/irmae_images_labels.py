@@ -1,0 +1,89 @@
+"""Table 2 of Jing 2020: which images are labelled, how long a head is trained, and what it errs on frozen codes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from implicit_rank.evaluate import CLEAN, JING, Protocol, plan_probes, train_probes
+
+PLACES = ("before", "after")    # the maps
+PROTOCOLS = ("released_best", "released_final", "clean", "clean_unit")
+
+
+def label_sizes(spec, n: int) -> list[int]:
+    """Return the numbers of labels asked for that ``n`` training images allow, 0 being all of them."""
+    return sorted({size or n for size in spec.labels if size <= n})
+
+
+def draws_of(spec, size: int) -> int:
+    """Return how many labelled subsets of a size are drawn: fewer of the large ones, which differ less."""
+    return max(1, spec.draws if size <= 100 else spec.draws // 2 if size <= 1000 else spec.draws // 5)
+
+
+def shortened(protocol: Protocol, steps: int, size: int) -> Protocol:
+    """Return a protocol with at most ``steps`` gradient steps on ``size`` images, measured fifty times at most."""
+    per_epoch = -(-size // protocol.batch)
+    epochs = int(np.clip(steps // per_epoch, 1, protocol.epochs))
+    return replace(protocol, epochs=epochs, every=max(1, epochs // 50))
+
+
+def subset_rule(labels: Tensor, size: int) -> str:
+    """Return "balanced" where every class has its share of ``size`` images, else "first"."""
+    counts = torch.bincount(labels)
+    return "balanced" if int(counts.min()) * len(counts) >= size else "first"
+
+
+def least_errors(labels: Tensor, test_labels: Tensor, sizes: list[int]) -> np.ndarray:
+    """Return, for the first ``size`` training labels, the share of test images of classes that are not among them.
+
+    No classifier trained on these images errs less: it has never seen the name of those classes.
+    """
+    return np.array([float((~torch.isin(test_labels, labels[:size])).double().mean()) for size in sizes])
+
+
+def empty_errors(spec, sizes: list[int]) -> dict[str, np.ndarray]:
+    """Return arrays ``(places, sizes, draws)`` of NaN for every protocol."""
+    shape = (len(PLACES), len(sizes), spec.draws)
+    return {f"error_{name}": np.full(shape, np.nan, np.float32) for name in PROTOCOLS}
+
+
+def probe_errors(spec, labels: Tensor, test_labels: Tensor, codes, device: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return the errors of heads on frozen codes before and after the chain, as fractions, and the label sizes.
+
+    "released": the first images are the labelled ones, measured at the end and where the test error was least, as in
+    the released code. "clean": images drawn class by class, measured at the end. "clean_unit": the same
+    with all codes divided by one number. A head of the released code in all cases.
+    """
+    sizes = label_sizes(spec, len(labels))
+    arrays = empty_errors(spec, sizes)
+    if spec.depth:
+        places = torch.stack([codes.features, codes.codes]), torch.stack([codes.test_features, codes.test_codes])
+    else:
+        places = codes.codes[None], codes.test_codes[None]
+    members = len(places[0])
+    for i, size in enumerate(sizes):
+        draws, rule = draws_of(spec, size), subset_rule(labels, size)
+
+        def train(protocol: Protocol, subset: str, draws: int, size=size):
+            probes = plan_probes(labels, members, [size], draws, seed=spec.seed, subset=subset)
+            short = shortened(protocol, spec.probe_steps, size)
+            return train_probes(places[0], labels, places[1], test_labels, probes, short, device=device)
+
+        few = max(1, draws // 5)    # the same images each time: only the head differs
+        released = train(JING, "first", few)
+        clean, unit = train(CLEAN, rule, draws), train(replace(CLEAN, unit_scale=True), rule, draws)
+        for name, values, count in (
+            ("released_best", released.best, few),
+            ("released_final", released.final, few),
+            ("clean", clean.final, draws),
+            ("clean_unit", unit.final, draws),
+        ):
+            # without a chain both places are the same
+            arrays[f"error_{name}"][:, i, :count] = values.view(members, count).numpy()
+    arrays["label_sizes"] = np.array(sizes)
+    arrays["least_errors"] = least_errors(labels, test_labels, sizes)
+    return {}, arrays
