@@ -201,6 +201,7 @@ def _local_cluster(workers: int, retries: int) -> Iterator[Any]:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             local_directory=scratch,
+            preload=["implicit_rank.sweep.quiet"],
         ) as cluster,
     ):
         yield cluster

@@ -59,9 +59,9 @@ def sweep(
     Bringing up a cluster: every machine needs this package in the same version (``pip install
     "implicit-rank[cluster]"``), workers one thread each (``--nthreads 1``). By hand: ``dask scheduler`` here and
     ``dask worker tcp://host:8786 --nthreads 1`` there. Over SSH: ``dask ssh host1 host2 --nthreads 1``. On Slurm:
-    ``dask_jobqueue.SLURMCluster(cores=1, processes=1, memory="8GB").scale(jobs=20)``. On the GPUs of one machine:
-    ``dask_cuda.LocalCUDACluster()`` with ``device="cuda"``. The last two are Python: pass
-    ``scheduler=distributed.Client(cluster)``.
+    ``cluster = dask_jobqueue.SLURMCluster(cores=1, processes=1, memory="8GB")`` and ``cluster.scale(jobs=20)``. On
+    the GPUs of one machine: ``cluster = dask_cuda.LocalCUDACluster()``, with ``device="cuda"``. The last two are
+    Python: pass ``scheduler=distributed.Client(cluster)``.
     """
     if retries < 0:
         raise ValueError(f"retries must be 0 or more, not {retries}.")

@@ -87,14 +87,12 @@ def on_worker(run: Callable, specs: Sequence[Spec], device: str, code: str | Non
     key, told = worker.get_current_task(), [0.0]
 
     def progress(share: float, text: str = "") -> None:
-        now = time.monotonic()
-        if now - told[0] < _REPORT_SECONDS:
-            return
-        told[0] = now
         task = worker.state.tasks.get(key)
-        if task is None or task.state == "cancelled":  # the caller was interrupted: leave as after Ctrl-C
-            raise KeyboardInterrupt
-        worker.log_event(topic, (number, float(share), str(text)))
+        if task is None or task.state == "cancelled" or worker.status.name in ("closing", "closed", "failed"):
+            raise KeyboardInterrupt  # the caller was interrupted: leave as after Ctrl-C
+        if time.monotonic() - told[0] >= _REPORT_SECONDS:
+            told[0] = time.monotonic()
+            worker.log_event(topic, (number, float(share), str(text)))
 
     mine = fingerprint(type(specs[0]).__module__)
     if mine != code:
