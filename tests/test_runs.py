@@ -184,12 +184,14 @@ def test_the_estimate_is_of_like_runs_or_the_experiments_own(store):
     assert members.estimate(plan, "cpu") == 300
 
 
-def test_a_size_that_cannot_be_told_is_no_reason_to_stop(monkeypatch):
+def test_a_size_that_cannot_be_told_is_no_reason_to_stop(store, monkeypatch):
     def missing(specs):
         raise FileNotFoundError("no images in /data")
 
     monkeypatch.setattr(toy_sweep, "size", missing)
     assert members.sizes(toy_sweep, [Toy()]) == ["size: unknown (no images in /data)"]
+    monkeypatch.setattr(toy_sweep, "estimate", lambda specs, device: missing(specs))
+    assert members.estimate(members.Plan("toy", toy_sweep, store, [], [Toy()]), "cpu") is None
     monkeypatch.delattr(toy_sweep, "size")
     assert members.sizes(toy_sweep, [Toy()]) == []
 

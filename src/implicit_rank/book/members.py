@@ -111,7 +111,10 @@ def estimate(plan: Plan, device: str) -> float | None:
     known = [seconds for seconds in known if seconds]
     if known:
         return statistics.mean(known) * len(plan.todo)
-    return plan.module.estimate(plan.todo, device) if hasattr(plan.module, "estimate") else None
+    try:
+        return plan.module.estimate(plan.todo, device) if hasattr(plan.module, "estimate") else None
+    except (ValueError, OSError):  # the data are not there, say: the run itself will tell
+        return None
 
 
 def prepare(args: argparse.Namespace, device: str, where: str, processes: int = 1) -> Plan | None:
