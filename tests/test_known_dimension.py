@@ -1,6 +1,7 @@
 """Chapter 3: measurements of trained autoencoders of shapes, prices of factors, presets."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -11,8 +12,12 @@ from implicit_rank.experiments import known_dimension as family
 from implicit_rank.experiments import known_dimension_full as full
 from implicit_rank.experiments import known_dimension_measures as measures
 from implicit_rank.experiments.known_dimension import KnownDimension
+from implicit_rank.experiments.known_dimension_chapter import KnownDimensionChapter
 from implicit_rank.experiments.known_dimension_evaluation import STEPS, halfway, middles, paths
 from implicit_rank.experiments.known_dimension_prices import prices
+from implicit_rank.figures import jing2020_shapes as figures
+from implicit_rank.figures import jing2020_shapes_sweeps as sweeps
+from implicit_rank.figures import jing2020_shapes_tables as tables
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 
@@ -77,7 +82,8 @@ def test_halfway_between_an_image_and_itself_is_the_image(rules):
 @pytest.mark.parametrize("size", [16, 32])
 def test_prices_are_those_of_pixels(size):
     found = prices("shapes-ours", size, count=3000, seed=1)
-    assert set(found) == {"position", "size", "colour", "shape", "hue", "everything"}
+    assert set(found) == {"position", "size", "colour", "shape", "hue", "hue and shape", "everything"}
+    assert max(found["hue"], found["shape"]) < found["hue and shape"] < found["hue"] + found["shape"]
     images = shapes("ours", "train", 3000, size, seed=7).images.double() / 255
     assert found["everything"] == pytest.approx(float(images.var(dim=0).mean()), rel=0.05)
     assert found["shape"] < found["hue"] < found["colour"] < found["size"] < found["position"] < found["everything"]
@@ -133,3 +139,76 @@ def test_the_full_set_up_runs():
 def test_specs_refuse_in_one_sentence(fields, complaint):
     with pytest.raises(ParameterError, match=complaint):
         KnownDimension(**fields)
+
+
+@pytest.fixture(scope="module")
+def drawn_from(smoke):
+    """Records of other depths, coefficients, starts and data, without running them."""
+    more = [dataclasses.replace(r, spec={**r.spec, "conv_start": "default"}) for r in smoke]
+    more += [dataclasses.replace(smoke[1], spec={**smoke[1].spec, "l1": c}) for c in (1e-6, 1e-2)]
+    more += [dataclasses.replace(smoke[4], spec={**smoke[4].spec, "depth": depth}) for depth in (3, 8)]
+    return [*smoke, *more, dataclasses.replace(smoke[0], spec={**smoke[0].spec, "data": "shapes-official"})]
+
+
+def test_figures_draw(smoke, drawn_from):
+    price = prices("shapes-ours", 16, 500)
+    he = [r for r in drawn_from if r.spec["conv_start"] == "he"]
+    default = [r for r in drawn_from if r.spec["conv_start"] == "default"]
+    pictures = {"text": shapes("paper", "test", 4), "released": shapes("official", "test", 4)}
+    drawn = [
+        figures.gallery(pictures, 4),
+        figures.figure_2(smoke),
+        figures.figure_3(smoke),
+        figures.courses(smoke, price),
+        sweeps.thresholds(he),
+        sweeps.penalties(he, smoke),
+        sweeps.depths(he),
+        sweeps.stuck(he, default, price),
+    ]
+    for figure in drawn:
+        file = io.BytesIO()
+        figure.savefig(file, format="png")    # warnings are errors: layout, glyphs, empty legends
+        assert file.getbuffer().nbytes > 5000
+    labels = [axis.get_ylabel() for axis in drawn[2].axes if axis.get_ylabel()]
+    assert labels == ["AE", "AE + L1", "AE + L2", "$l$ = 2", "$l$ = 4"] * 2
+    nothing = (figures.figure_2([]), figures.figure_3([]), figures.courses([], price), sweeps.thresholds([]),
+               sweeps.penalties([], []), sweeps.depths([]), sweeps.stuck([], [], price))    # fmt: skip
+    assert all("No stored run" in figure.axes[0].texts[0].get_text() for figure in nothing)
+
+
+def test_figure_2_shows_the_stored_numbers(smoke):
+    figure = figures.figure_2(smoke)
+    curve = figure.axes[0].lines[3].get_ydata()
+    spectrum = smoke[3].arrays["spectrum_codes"]
+    np.testing.assert_allclose(curve, spectrum / spectrum.max())
+    counts = [float(text.get_text()) for text in figure.axes[2].texts]
+    assert counts == [pytest.approx(r.scalars["rank_covariance"], rel=5e-3) for r in smoke[:5]]
+
+
+def test_tables_and_texts(smoke, drawn_from):
+    rows = tables.factor_table(drawn_from).text
+    assert rows.count("<tr>") == 1 + 5 + 2 + 5    # header, He's models with l = 3 and 8, PyTorch's
+    assert "He" in rows
+    assert "PyTorch" in rows
+    matched = tables.matched_table(smoke, (1.0, 1e-9)).text
+    assert "–" in matched
+    assert "released" in tables.rules_table(drawn_from).text
+    assert tables.each([], "error") == tables.mean([], "error") == "(not run)"
+    assert tables.each(smoke[:2], "rank_covariance") == ", ".join(
+        f"{r.scalars['rank_covariance']:.0f}" for r in smoke[:2]
+    )
+    assert "16 × 16 pixels, 0.5 times its channels" in figures.set_up(smoke)
+    price = {"shapes": prices("shapes-ours", 16, 500)}
+    assert f"{price['shapes']['hue']:.4f}" in tables.price_table(price).text
+
+
+def test_chapter_parameters():
+    for profile in ("smoke", "quick"):
+        assert KnownDimensionChapter(profile=profile).specs() == family.presets(profile)
+    live = KnownDimensionChapter(profile="paper").specs()
+    assert {s.released for s in live} == {0}
+    assert len(live) == 15
+    with pytest.raises(ParameterError, match="shapes-ours"):
+        KnownDimensionChapter(data="shape-ours")
+    with pytest.raises(ParameterError, match="depths"):
+        KnownDimensionChapter(depths=(0,))

@@ -23,6 +23,8 @@ def covariance_spectrum(codes: Tensor) -> Tensor:
     The first min(n, d) of them: the others are zero. The divisor is n - 1. They are the squares of the singular
     values of the centred code matrix over n - 1, so a threshold t on this spectrum is the threshold sqrt(t) on
     that matrix.
+
+    Book: eq-code-covariance
     """
     if codes.ndim < 2 or codes.shape[-2] < 2:
         raise ValueError(f"codes must be (..., n, d) with at least two samples, not of shape {tuple(codes.shape)}.")

@@ -37,6 +37,8 @@ def objective(
     the codes z after the chain (Jing 2020, 4.1, gives no coefficients). "mse" has no ``beta`` and does not read it.
     Coefficients are numbers or 0-d tensors. Raises ValueError, in one sentence, for another loss, for
     a VAE's loss without log-variances, and for images of another shape than the reconstruction's.
+
+    Book: eq-irmae
     """
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}.")

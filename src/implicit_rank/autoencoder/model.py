@@ -29,6 +29,8 @@ class Autoencoder(nn.Module):
 
     The encoder maps images ``(b, c, h, w)`` in [0, 1] to ``(b, d)``; a VAE's to ``(b, 2 d)``, the means first and the
     log-variances behind them. A VAE has no chain. Raises ValueError, in one sentence, for anything else.
+
+    Book: eq-irmae
     """
 
     def __init__(self, encoder: nn.Sequential, chain: LinearChain | None, decoder: nn.Module, kind: str = "ae"):
@@ -77,6 +79,8 @@ class Autoencoder(nn.Module):
         left and the features are the codes. Without a chain this is a plain copy; so it is for a VAE, whose mean rows
         and log-variance rows both stay. ValueError for a nonlinear chain, and for an encoder that ends in
         a nonlinearity (shapes-paper) when the map is to be multiplied into it.
+
+        Book: thm-same-class
         """
         model = copy.deepcopy(self)
         if self.chain is None:

@@ -47,8 +47,8 @@ class KnownDimension(AutoencoderSpec):
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[KnownDimension]:
     """Return the members of a profile, the most important ones first."""
     if profile != "paper":
-        small = {"smoke": {"count": 640, "evaluate": 200, "regression": 60}, "quick": {"count": 32_000}}[profile]
-        base = KnownDimension(profile=profile, epochs=1, **small)
+        smoke, quick = {"count": 640, "evaluate": 200, "regression": 60}, {"count": 32_000, "regression": 600}
+        base = KnownDimension(profile=profile, epochs=1, **{"smoke": smoke, "quick": quick}[profile])
         return [spec for seed in seeds or (0,) for spec in figure_2(replace(base, seed=seed))]
     seeds, (core, more) = seeds or (0, 1, 2), plans()
     members = [replace(spec, seed=seed) for question in core for seed in seeds for spec in question]

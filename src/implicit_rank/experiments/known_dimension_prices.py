@@ -26,8 +26,9 @@ def prices(
 
     That is E Var(image | the other factors) per entry, half the mean squared difference of two images that
     differ in this group alone. "hue" is what of the colour is left when its brightness (mean of the channels) is known;
-    "everything" the variance of the images, the error of the best constant. Monte Carlo with ``count`` couples of
-    images; ``changes`` replace rules as in :func:`implicit_rank.data.shapes.shapes`. ValueError for other data.
+    "hue and shape" is for neither; "everything" is the variance of the images, the error of the best constant. Monte
+    Carlo with ``count`` couples of images; ``changes`` replace rules as in :func:`implicit_rank.data.shapes.shapes`.
+    ValueError for other data.
 
     Book: eq-price
     """
@@ -35,7 +36,7 @@ def prices(
         raise ValueError(f"data must be one of {', '.join(SHAPES)}, not {data!r}.")
     rules = replace(PRESETS[SHAPES[data]], **changes)
     one, other = (draw_factors(rules, "train", count, size, place) for place in (2 * seed, 2 * seed + 1))
-    sums = dict.fromkeys((*GROUPS, "hue"), 0.0)
+    sums = dict.fromkeys((*GROUPS, "hue", "hue and shape"), 0.0)
     for start, stop in pairwise([*range(0, count, CHUNK), count]):
         part, swap = ({name: f[start:stop] for name, f in factors.items()} for factors in (one, other))
         images = draw_images(rules, part, size) / 255.0
@@ -44,4 +45,6 @@ def prices(
             sums[group] += float(np.square(images - changed).sum()) / 2
         grey = images.mean(axis=1, keepdims=True)  # channels are exchangeable: the best guess of each is their mean
         sums["hue"] += float(np.square(images - grey).sum())
+        either = [draw_images(rules, part | {"shape": np.full(stop - start, kind)}, size) / 510.0 for kind in (0, 1)]
+        sums["hue and shape"] += float(np.square(images - sum(either).mean(axis=1, keepdims=True)).sum())
     return {group: total / (count * 3 * size**2) for group, total in sums.items()}

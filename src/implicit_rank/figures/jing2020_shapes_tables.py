@@ -1,0 +1,78 @@
+"""Tables and numbers of chapter 3: ranks beside errors and factors, at equal error, and what a factor is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from implicit_rank.experiments.known_dimension_measures import MEASURES, at_error
+from implicit_rank.figures.bao2020_tables import table
+from implicit_rank.figures.jing2020_shapes import by_model
+from implicit_rank.figures.slider import Html
+
+FACTORS = {"position": "r2_position", "size": "r2_size", "hue": "r2_hue", "brightness": "r2_brightness"}
+STARTS = {"he": "He", "default": "PyTorch"}
+RULES = {"shapes-ours": "clean", "shapes-paper": "text", "shapes-official": "released"}
+
+
+def price_table(prices: dict[str, dict[str, float]]) -> Html:
+    """Return a table of what not knowing a factor costs: one row a factor, one column a rule set."""
+    rows = [
+        [factor, *(f"{columns[factor]:.4f}" for columns in prices.values())]
+        for factor in ("position", "size", "colour", "hue", "shape", "hue and shape", "everything")
+    ]
+    return table(["not known", *prices], rows)
+
+
+def factor_table(records: Sequence) -> Html:
+    """Return a table: a row a model and start, counts and error, and R^2 of every factor; means, ranges over seeds."""
+    rows = []
+    for start, words in STARTS.items():
+        for label, group in by_model([r for r in records if r.spec["conv_start"] == start]).items():
+            cells = [_spread(group, MEASURES[n], "{:.0f}") for n in ("rank_covariance", "rank_codes")]
+            cells += [_spread(group, MEASURES["error"], "{:.4f}")]
+            cells += [_spread(group, MEASURES[n], "{:.2f}") for n in (*FACTORS.values(), "r2_shape")]
+            rows.append([label, words, str(max(r.spec["epochs"] for r in group)), *cells])
+    return table(["model", "start", "epochs", "count", "(codes)", "error", *FACTORS, "shape"], rows)
+
+
+def matched_table(records: Sequence, levels: Sequence[float] = (0.005, 0.004, 0.003, 0.002)) -> Html:
+    """Return a table of counts at equal errors: a row a model, a column an error, means and ranges over seeds."""
+    rows = []
+    for label, group in by_model(records).items():
+        cells = [_spread(group, lambda r, level=level: at_error(r, level), "{:.1f}") for level in levels]
+        rows.append([label, *cells, _spread(group, MEASURES["rank_covariance"], "{:.0f}")])
+    return table(["model", *(f"at {level:g}" for level in levels), "at the end"], rows)
+
+
+def rules_table(records: Sequence) -> Html:
+    """Return a table: a row a rule set and model, counts, error and R^2; means and ranges over seeds."""
+    rows = []
+    for data, words in RULES.items():
+        for label, group in by_model([r for r in records if r.spec["data"] == data]).items():
+            cells = [_spread(group, MEASURES["rank_covariance"], "{:.0f}"), _spread(group, MEASURES["error"], "{:.4f}")]
+            cells += [_spread(group, MEASURES[n], "{:.2f}") for n in ("r2_hue", "r2_shape")]
+            rows.append([words, label, *cells])
+    return table(["rules", "model", "count", "error", "hue", "shape"], rows)
+
+
+def mean(records: Sequence, measure: str, form: str = "{:.2f}") -> str:
+    """Return the mean of a measure over runs, in words where there are none."""
+    return form.format(np.mean([MEASURES[measure](r) for r in records])) if records else "(not run)"
+
+
+def each(records: Sequence, measure: str, form: str = "{:.0f}") -> str:
+    """Return a measure's values, one per run, in words where there are none."""
+    return ", ".join(form.format(MEASURES[measure](r)) for r in records) or "(not run)"
+
+
+def _spread(group: Sequence, measure: Callable, form: str) -> str:
+    """Return a mean and, where seeds differ in what is printed, the range; a dash where nothing was reached."""
+    values = np.array([measure(r) for r in group], dtype=float)
+    if not len(values) or np.isnan(values).all():
+        return "–"
+    if np.isnan(values).any():
+        return f"– in {int(np.isnan(values).sum())} of {len(values)}"
+    low, high = form.format(values.min()), form.format(values.max())
+    return low if low == high else f"{form.format(values.mean())} ({low} to {high})"
