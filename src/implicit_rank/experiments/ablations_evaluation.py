@@ -73,7 +73,7 @@ def sampled(trained: Trained, codes: Tensor) -> tuple[dict[str, float], dict[str
 
 def distance(model: Autoencoder, images: Images, codes: Tensor, device: str) -> float:
     """Return the Fréchet distance in classifier features between training images and decoded codes (never an FID)."""
-    if images.name not in CLASSIFIED:
+    if images.name not in CLASSIFIED or images.size != 32:
         return float("nan")
     network, cache = classifier(device)
     return ev.image_distance(network, images.images, ev.decoded(model.decode, codes), cache=cache, device=device).value

@@ -13,9 +13,6 @@ from implicit_rank.experiments.result import Progress, Result
 
 __all__ = ["MEASURES", "AblationsFull", "batches", "presets", "run", "size"]
 
-NAMES = ("ae", "full", "frozen", "relu", "shared")
-
-
 @dataclass(frozen=True)
 class AblationsFull(ablations.Ablations):
     """One ablated model; the defaults are the paper's MNIST set-up."""
@@ -29,7 +26,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
         base, seeds = AblationsFull(profile="paper", depth=8), seeds or (0, 1, 2)
     else:
         base, seeds = AblationsFull(**ablations.set_up("smoke").to_dict() | {"profile": profile}), seeds or (0,)
-    return ablations.family(base, NAMES, seeds)
+    return ablations.family(base, ablations.FIGURED, seeds)
 
 
 def run(
