@@ -69,6 +69,7 @@ def plans() -> tuple[list[list[KnownDimension]], list[list[KnownDimension]]]:
         [replace(long, conv_start="default", depth=depth, released=1) for depth in (4, 0, 2)],
         [replace(long, depth=4)],
         [replace(fast, depth=depth) for depth in (4, 0)],
+        [replace(long, depth=8, released=4)],
     ]
     more = [
         [replace(base, **{penalty: c}) for penalty in ("l1", "l2") for c in PENALTIES if c != COMPARED],
