@@ -33,7 +33,7 @@ class IrmaeImages(AutoencoderSpec):
     samples: int = option(10_000, "images drawn by each sampler", least=2)
     fid: bool = option(False, "the FID too, where its weights are present")
     labels: tuple[int, ...] = option((10, 100, 1000, 10_000, 0), "labelled images of the probes; 0 for all", least=0)
-    draws: int = option(10, "labelled subsets of each size; a half of it at 1,000, a fifth beyond", least=1)
+    draws: int = option(10, "labelled subsets of each size; a half of it at 1,000, a tenth beyond", least=1)
     probe_steps: int = option(20_000, "gradient steps of a probe, at most", least=1)
 
 

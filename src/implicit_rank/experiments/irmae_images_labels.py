@@ -21,14 +21,14 @@ def label_sizes(spec, n: int) -> list[int]:
 
 def draws_of(spec, size: int) -> int:
     """Return how many labelled subsets of a size are drawn: fewer of the large ones, which differ less."""
-    return max(1, spec.draws if size <= 100 else spec.draws // 2 if size <= 1000 else spec.draws // 5)
+    return max(1, spec.draws if size <= 100 else spec.draws // 2 if size <= 1000 else spec.draws // 10)
 
 
-def shortened(protocol: Protocol, steps: int, size: int) -> Protocol:
-    """Return a protocol with at most ``steps`` gradient steps on ``size`` images, measured fifty times at most."""
+def shortened(protocol: Protocol, steps: int, size: int, looks: int = 50) -> Protocol:
+    """Return a protocol with at most ``steps`` gradient steps on ``size`` images, measured about ``looks`` times."""
     per_epoch = -(-size // protocol.batch)
     epochs = int(np.clip(steps // per_epoch, 1, protocol.epochs))
-    return replace(protocol, epochs=epochs, every=max(1, epochs // 50))
+    return replace(protocol, epochs=epochs, every=max(1, epochs // looks))
 
 
 def subset_rule(labels: Tensor, size: int) -> str:
@@ -56,34 +56,30 @@ def probe_errors(spec, labels: Tensor, test_labels: Tensor, codes, device: str) 
 
     "released": the first images are the labelled ones, measured at the end and where the test error was least, as in
     the released code. "clean": images drawn class by class, measured at the end. "clean_unit": the same
-    with all codes divided by one number. A head of the released code in all cases.
+    with all codes after the chain divided by one number, on half of the draws. The released code's head in all cases.
     """
     sizes = label_sizes(spec, len(labels))
     arrays = empty_errors(spec, sizes)
-    if spec.depth:
-        places = torch.stack([codes.features, codes.codes]), torch.stack([codes.test_features, codes.test_codes])
-    else:
-        places = codes.codes[None], codes.test_codes[None]
-    members = len(places[0])
+    places = torch.stack([codes.features, codes.codes]), torch.stack([codes.test_features, codes.test_codes])
+    if not spec.depth:
+        places = places[0][1:], places[1][1:]    # without a chain both are the same
     for i, size in enumerate(sizes):
         draws, rule = draws_of(spec, size), subset_rule(labels, size)
-
-        def train(protocol: Protocol, subset: str, draws: int, size=size):
-            probes = plan_probes(labels, members, [size], draws, seed=spec.seed, subset=subset)
-            short = shortened(protocol, spec.probe_steps, size)
-            return train_probes(places[0], labels, places[1], test_labels, probes, short, device=device)
-
-        few = max(1, draws // 5)    # the same images each time: only the head differs
-        released = train(JING, "first", few)
-        clean, unit = train(CLEAN, rule, draws), train(replace(CLEAN, unit_scale=True), rule, draws)
-        for name, values, count in (
-            ("released_best", released.best, few),
-            ("released_final", released.final, few),
-            ("clean", clean.final, draws),
-            ("clean_unit", unit.final, draws),
+        few, half = max(1, draws // 5), max(1, draws // 2)
+        for protocol, subset, count, members, names in (
+            (JING, "first", few, len(places[0]), {"released_best": "best", "released_final": "final"}),
+            (CLEAN, rule, draws, len(places[0]), {"clean": "final"}),
+            (replace(CLEAN, unit_scale=True), rule, half, 1, {"clean_unit": "final"}),
         ):
-            # without a chain both places are the same
-            arrays[f"error_{name}"][:, i, :count] = values.view(members, count).numpy()
+            probes = plan_probes(labels, members, [size], count, seed=spec.seed, subset=subset)
+            short = shortened(protocol, spec.probe_steps, size)
+            train, test = (x[-members:] for x in places)
+            found = train_probes(train, labels, test, test_labels, probes, short, device=device)
+            for name, which in names.items():
+                arrays[f"error_{name}"][-members:, i, :count] = getattr(found, which).view(members, count).numpy()
+    if not spec.depth:
+        for name in PROTOCOLS:
+            arrays[f"error_{name}"][0] = arrays[f"error_{name}"][1]
     arrays["label_sizes"] = np.array(sizes)
     arrays["least_errors"] = least_errors(labels, test_labels, sizes)
     return {}, arrays

@@ -23,6 +23,7 @@ from implicit_rank.parameters import resolve_device
 from implicit_rank.train.randomness import generator
 
 _STREAM = 5
+LOOKS = 10    # at the test error on the way: a look costs as much as a hundred steps
 SHARED_BEYOND = 1000    # above so many labels the first images are as good as drawn ones: one training serves both
 
 
@@ -60,7 +61,7 @@ def supervised_errors(spec, device: str, report: Progress) -> tuple[dict, dict[s
 
         def train(base, subset, word: int, size=size):
             network = supervised_network(spec, tuple(images.images.shape[1:]), int(images.labels.max()) + 1, word)
-            protocol = shortened(base, spec.probe_steps, size)
+            protocol = shortened(base, spec.probe_steps, size, LOOKS)
             return train_supervised(
                 network, images.images, images.labels, test.images, test.labels, protocol,
                 seed=spec.seed, subset=subset, device=device,
