@@ -56,9 +56,9 @@ def reduced(profile: str) -> IrmaeImages:
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[IrmaeImages]:
     """Return AE, IRMAE, VAE and the supervised baseline, seed by seed.
 
-    At "paper" (all of MNIST, quarter-width net, six epochs) other depths follow, then the released code's quirks:
-    images that are never shuffled, and a VAE whose divergence is missing. The paper's own net at its full length is
-    ``irmae_images_full``.
+    At "paper" (all of MNIST, quarter-width net, six epochs) other depths follow, then convolutions with He's start,
+    then the released code's quirks: images that are never shuffled, and a VAE whose divergence is missing. The
+    paper's own net at its full length is ``irmae_images_full``.
     """
     base = reduced(profile)
     models = [model_of(base, name, depth=4 if profile == "paper" else 2) for name in MODELS]
@@ -66,6 +66,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     if profile == "paper":
         ae, irmae, vae, _ = models
         rounds += [[replace(ae, depth=8)], [replace(ae, depth=2)]]
+        rounds += [[replace(irmae, conv_start="he"), replace(ae, conv_start="he")]]
         rounds += [[replace(irmae, shuffle=False), replace(vae, beta=NO_DIVERGENCE)]]
     seeds = seeds or ((0, 1, 2) if profile == "paper" else (0,))
     return [replace(spec, seed=seed) for specs in rounds for seed in seeds for spec in specs]
