@@ -77,6 +77,11 @@ def difference(first: Callable, second: Callable) -> Callable:
     return lambda run: first(run) - second(run)
 
 
+def ratio(first: Callable, second: Callable) -> Callable:
+    """Return the measure first / second."""
+    return lambda run: first(run) / second(run)
+
+
 MEASURES: dict[str, Callable] = {name: scalar(name) for name in NAMES}
 MEASURES |= {f"{kind}_{name}": scalar(f"{kind}_{name}") for kind in ("classifier", "fid") for name in SETS}
 MEASURES |= {f"rank_at_{target:g}": rank_at(target) for target in TARGETS}
@@ -92,5 +97,6 @@ for _size in SIZES:
     MEASURES[f"least_error_{_size}"] = least_error(_size)
     MEASURES[f"optimism_{_size}"] = difference(MEASURES[f"released_final_{_size}"], MEASURES[f"released_{_size}"])
     MEASURES[f"maps_{_size}"] = difference(MEASURES[f"clean_{_size}"], MEASURES[f"clean_before_{_size}"])
+MEASURES["mixture_split"] = ratio(MEASURES["classifier_mixture_test"], MEASURES["classifier_mixture"])
 MEASURES["released_10_over_100"] = difference(MEASURES["released_10"], MEASURES["released_100"])
 MEASURES["clean_10_over_100"] = difference(MEASURES["clean_10"], MEASURES["clean_100"])
