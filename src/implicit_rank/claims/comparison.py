@@ -1,0 +1,90 @@
+"""A paper's table beside ours: in every cell its number, our estimate with its interval, and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from implicit_rank.claims import wording
+from implicit_rank.claims.judging import Judgement
+from implicit_rank.claims.page import Shown
+from implicit_rank.claims.verdicts import estimate
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one cell says; empty lines are left out.
+
+    ``paper``, ``ours`` and ``aside`` are short texts (see :func:`measured`), ``verdict`` one of the ledger's words.
+    """
+
+    paper: str = ""
+    ours: str = ""
+    verdict: str = ""
+    aside: str = ""
+
+
+def judged(judgement: Judgement, aside: str = "", shown: str = "") -> Cell:
+    """Return the cell of one claim: its paper value, what we find, and the ledger's verdict.
+
+    ``shown`` replaces the paper's value, where the ledger's text is too long for a cell.
+    """
+    return Cell(shown or wording.paper_value(judgement), "; ".join(wording.ours(judgement)), judgement.verdict, aside)
+
+
+def measured(values: Iterable[float]) -> str:
+    """Return mean and 95 % interval of one number per seed as text; empty where none is finite."""
+    finite = [float(value) for value in values if math.isfinite(value)]
+    return wording.numbers(estimate(finite)) if finite else ""
+
+
+def comparison(
+    corner: str,
+    columns: Sequence[str],
+    rows: Mapping[str, Sequence[Cell]],
+    *,
+    ours: str = "ours",
+    aside: str = "",
+) -> Shown:
+    """Return a table of cells, ``rows`` by name with one cell a column, that scrolls by itself on a narrow page.
+
+    ``corner`` heads the names of the rows; ``ours`` and ``aside`` are the words before our estimates and before the
+    second number of a cell. A row without cells is a heading across the table. Raises ValueError for a row of another
+    length.
+    """
+    body, lines = [], []
+    for name, cells in rows.items():
+        if not cells:
+            body.append(f'<tr><th scope="rowgroup" colspan="{len(columns) + 1}">{escape(name)}</th></tr>')
+            lines.append(name)
+            continue
+        if len(cells) != len(columns):
+            raise ValueError(f"row {name!r} has {len(cells)} cells for {len(columns)} columns.")
+        shown = "".join(f"<td>{_html(cell, ours, aside)}</td>" for cell in cells)
+        body.append(f'<tr><th scope="row">{escape(name)}</th>{shown}</tr>')
+        lines += [f"{name}, {column}: {_text(cell, ours, aside)}" for column, cell in zip(columns, cells, strict=True)]
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in (corner, *columns))
+    html = (f'<div class="table-scroll"><table class="table comparison"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(body)}</tbody></table></div>")
+    return Shown(html, "\n".join(lines))
+
+
+def _html(cell: Cell, ours: str, aside: str) -> str:
+    lines = []
+    if cell.paper:
+        lines.append(f"<small>paper</small> {escape(cell.paper)}")
+    if cell.ours:
+        lines.append(f"<small>{escape(ours)}</small> <strong>{escape(cell.ours)}</strong>")
+    if cell.verdict:
+        kind = cell.verdict.replace(" ", "-")
+        lines.append(f'<span class="verdict verdict-{kind}">{wording.SYMBOLS[cell.verdict]} {cell.verdict}</span>')
+    if cell.aside:
+        lines.append(f"<small>{escape(aside)}</small> {escape(cell.aside)}")
+    return "".join(f'<div style="white-space:nowrap">{line}</div>' for line in lines) or "–"
+
+
+def _text(cell: Cell, ours: str, aside: str) -> str:
+    named = (("paper", cell.paper), (ours, cell.ours), ("", cell.verdict), (aside, cell.aside))
+    return "; ".join(f"{name} {value}".strip() for name, value in named if value) or "–"
