@@ -71,9 +71,11 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     base = set_up(profile)
     seeds = tuple(seeds) if seeds is not None else (0, 1, 2) if profile == "paper" else (0,)
     if profile == "paper":
-        rest = tuple(name for name in VARIANTS if name not in CORE)
         he = replace(base, conv_start="he", epochs=6)
-        return family(base, CORE, seeds) + family(he, FIGURED, seeds) + family(base, rest, seeds)
+        rest = tuple(name for name in VARIANTS if name not in CORE)
+        more = tuple(name for name in CORE if name not in FIGURED)
+        first = family(base, FIGURED, seeds) + family(base, more, seeds)
+        return first + family(he, FIGURED, seeds) + family(base, rest, seeds)
     return family(base, FIGURED, seeds)
 
 
@@ -85,8 +87,11 @@ def set_up(profile: str) -> Ablations:
             base, count=256, channel_factor=0.125, epochs=2, samples=100, labels=(20,), draws=1, probe_epochs=5,
             evaluate=200, depth=2,
         ),
-        "quick": replace(base, epochs=3, samples=2000, labels=(100,), draws=2, probe_epochs=200, evaluate=1000),
-        "paper": replace(base, epochs=12, log_per_epoch=2),
+        "quick": replace(
+            base, size=16, architecture="strided", channel_factor=0.5, lr=2e-3, epochs=5, samples=200, labels=(100,),
+            draws=2, probe_epochs=200, evaluate=1000, log_per_epoch=2,
+        ),
+        "paper": replace(base, epochs=12, log_per_epoch=2, evaluate=1000, draws=2, probe_epochs=300),
     }[profile]  # fmt: skip
 
 

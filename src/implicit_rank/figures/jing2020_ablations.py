@@ -205,10 +205,7 @@ def results(records: Sequence, names: Sequence[str] | None = None, words: dict[s
         + "</tr>"
         for row in rows
     )
-    return Html(
-        f"<div class='table-scroll'><table class='table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        "</div>"
-    )
+    return _table(f"<tr>{head}</tr>", body)
 
 
 def ingredients(records: Sequence, key: str = "rank_covariance", form: str = ".1f") -> Html:
@@ -225,9 +222,7 @@ def ingredients(records: Sequence, key: str = "rank_covariance", form: str = ".1
     )
     plain = f"<tr><th scope='row' style='text-align:left'>no maps</th><td colspan='2'>{cell('ae')}</td></tr>"
     head = "<tr><th></th><th scope='col'>small start</th><th scope='col'>large start</th></tr>"
-    return Html(
-        f"<div class='table-scroll'><table class='table'><thead>{head}</thead><tbody>{rows}{plain}</tbody></table></div>"
-    )
+    return _table(head, rows + plain)
 
 
 def average(records: Sequence, name: str, measure: str | Callable) -> float:
@@ -248,6 +243,12 @@ def _cell(values: Sequence[float], form: str) -> str:
         return format(mean, form) if len(values) == 1 or mean % 1 else f"{mean:.0f}"
     ends = ".0f" if all(value == int(value) for value in values) else form
     return f"{mean:{form}} ({low:{ends}}–{high:{ends}})"
+
+
+def _table(head: str, body: str) -> Html:
+    """Return a table that scrolls by itself on a narrow page."""
+    table = f"<table class='table'><thead>{head}</thead><tbody>{body}</tbody></table>"
+    return Html(f"<div class='table-scroll'>{table}</div>")
 
 
 def _html(text: str) -> str:
@@ -277,5 +278,5 @@ def _plain_errors(axis) -> None:
 def _sheet(images: np.ndarray) -> np.ndarray:
     """Return images ``(n, 1, h, w)`` as one sheet, as square as they allow."""
     side = int(np.sqrt(len(images)))
-    n, _, h, w = images.shape
+    h, w = images.shape[2:]
     return images[: side * side, 0].reshape(side, side, h, w).swapaxes(1, 2).reshape(side * h, side * w)
