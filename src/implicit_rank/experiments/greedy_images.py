@@ -61,7 +61,8 @@ def small(profile: str, data: str = "mnist-12k") -> GreedyImages:
         base = replace(base, architecture="cifar10")
     if profile == "paper":
         return base
-    base = replace(base, count=2400, channel_factor=0.125, lr=2e-3, evaluate=500, probe_epochs=30, samples=2000)
+    base = replace(base, count=2000, channel_factor=0.125, lr=2e-3, evaluate=500, log_per_epoch=2)
+    base = replace(base, probe_epochs=30, samples=1000)
     if profile == "quick":
         return base
     return replace(base, count=256, epochs=2, evaluate=160, labels=60, probe_epochs=3, samples=150, log_per_epoch=2)

@@ -56,6 +56,8 @@ def compare(spec: GreedyImagesAlpha) -> tuple[dict[str, float], dict[str, np.nda
     ``off_once`` with the chain's rate times alpha (under Adam with epsilon over alpha as well), ``off_squared`` with
     the rate times alpha squared; both are Frobenius norms of differences of W_e. All else is equal: start, batches,
     rates of encoder and decoder. float64. Arrays: the singular values of W_e at the end of each.
+
+    Book: thm-adam-alpha
     """
     images = data("mnist-12k", "train", 32 * spec.steps, 0).images.double() / 255
     start = _trained(spec, images[:0], spec.alpha, 0.0, EPSILON)

@@ -69,6 +69,14 @@ def grown(record: Record, factor: float = 2.0) -> np.ndarray:
     return (course > factor * course[0, 0]).sum(axis=1)
 
 
+def grown_later(record: Record) -> float:
+    """Return how many of them did so only after the first fifth of the training; NaN without a chain."""
+    if diverged(record) or "singular_effective_course" not in record.arrays:
+        return math.nan
+    counts = grown(record)
+    return float(counts[-1] - counts[len(counts) // 5])
+
+
 def leaving_times(record: Record, factor: float = 2.0) -> np.ndarray:
     """Return, for each singular value of W_e that ends above ``factor`` times the start's, the epoch it passed it."""
     course, epochs = record.arrays["singular_effective_course"], record.arrays["epochs"]
@@ -147,8 +155,6 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "rule_epoch": lambda record: settled(record)[0],
     "rule_rank": lambda record: settled(record)[1],
     "rule_epoch_codes": lambda record: settled(record, tolerance=1, of="codes")[0],
-    "grown_early": lambda record: float(grown(record)[len(grown(record)) // 5]),
-    "grown_late": lambda record: float(grown(record)[-1]),
-    "grown_later": lambda record: float(grown(record)[-1] - grown(record)[len(grown(record)) // 5]),
+    "grown_later": grown_later,
     "silent": lambda record: float(diverged(record) and "not finite" not in str(record.scalars["status"])),
 }

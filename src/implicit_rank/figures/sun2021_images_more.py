@@ -1,0 +1,216 @@
+"""Figures of chapters 6 and 7 beyond the paper's: spectra behind ranks, equal error, stopping, divergence, PCA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from implicit_rank.experiments.greedy_images_measures import gap, settled, threshold_rank
+from implicit_rank.figures.style import canvas, house, legend, letter, nothing, ramp, strokes
+from implicit_rank.figures.sun2021_images import EMPTY, METHODS, look, method_of, plain_axis
+from implicit_rank.store import filter_records
+
+
+def spectra(records: Sequence) -> Figure:
+    """Draw the final singular values of W_e and of the codes for one depth and several alphas, one seed each.
+
+    A dotted line in a curve's own colour is one per cent of its largest value; a ring is its widest gap.
+    """
+    chosen = [r for r in records if not r.scalars["diverged"]]
+    if not chosen:
+        return nothing(EMPTY)
+    alphas = sorted({r.spec["alpha"] for r in chosen})
+    with house():
+        figure, axes = canvas(1, 2, height=3.5)
+        for alpha, style in zip(alphas, ramp(alphas), strict=True):
+            record = filter_records(chosen, alpha=alpha)[0]
+            for axis, name in zip(axes, ("effective", "codes"), strict=True):
+                values = record.arrays[f"singular_{name}"]
+                places = np.arange(1, len(values) + 1)
+                rank = threshold_rank(values, 0.01)
+                axis.plot(places, np.maximum(values, values[0] * 1e-5), label=f"{alpha:g}: rank {rank}", **style)
+                axis.plot([1, rank], [0.01 * values[0]] * 2, color=style["color"], linestyle=":", linewidth=1)
+                if name == "effective":
+                    place, _ = gap(values)
+                    axis.plot(place, values[place - 1], "o", color=style["color"], fillstyle="none", markersize=9)
+        for axis, title in zip(axes, ("Effective matrix", "Codes"), strict=True):
+            axis.set(xscale="log", yscale="log", xlabel="index", ylabel="singular value", title=title)
+            plain_axis(axis, "x")
+            axis.legend(title=r"$\alpha$", fontsize=8, title_fontsize=8, loc="lower left")
+        letter(axes)
+    return figure
+
+
+def at_equal_error(records: Sequence, of: str = "codes") -> Figure:
+    """Draw rank against test error along training, one line a member: what a rank costs, whatever the time."""
+    chosen = [r for r in records if not r.scalars["diverged"]]
+    if not chosen:
+        return nothing(EMPTY)
+    kinds: dict[str, list] = {}
+    for record in sorted(chosen, key=lambda r: (METHODS.index(method_of(r)), r.spec["depth"], r.spec["alpha"])):
+        kinds.setdefault(kind_of(record), []).append(record)
+    with house():
+        figure, axis = canvas(height=4.0)
+        for (name, group), style in zip(kinds.items(), strokes(len(kinds)), strict=True):
+            for i, record in enumerate(group):
+                error, rank = record.arrays["error"], record.arrays[f"rank_{of}"]
+                axis.plot(error[1:], rank[1:], label=None if i else name, **(style | {"linewidth": 1.2}))
+                axis.plot(error[-1], rank[-1], "o", color=style["color"], markersize=4)
+        axis.invert_xaxis()
+        axis.set(xscale="log", yscale="log", xlabel="test error, falling from left to right", ylabel="rank of codes")
+        plain_axis(axis, "x")
+        plain_axis(axis, "y")
+        axis.legend(fontsize=8.5, loc="upper left")
+    return figure
+
+
+def kind_of(record) -> str:
+    """Return a member's kind: no chain, the hand-set rank, or N and alpha."""
+    spec, method = record.spec, method_of(record)
+    if method == METHODS[0]:
+        return "no chain"
+    if method == METHODS[1]:
+        return f"hand-set r = {spec['inner']}"
+    return f"standard N = {spec['depth']}" if method == METHODS[2] else f"N = {spec['depth']}, α = {spec['alpha']:g}"
+
+
+def stopping(records: Sequence, tolerances: Sequence[int] = (0, 1, 3)) -> Figure:
+    """Draw rank(W_e) and code rank at whole epochs, and where "unchanged for 5 epochs" fires for three tolerances."""
+    if not records:
+        return nothing(EMPTY)
+    with house():
+        figure, axes = canvas(1, len(records), height=3.4, squeeze=False)
+        for axis, record in zip(axes[0], records, strict=True):
+            epochs = record.arrays["epochs"]
+            whole = np.isclose(epochs, np.round(epochs))
+            for name, style in zip(("effective", "codes"), strokes(2), strict=True):
+                label = "$W_e$" if name == "effective" else "codes"
+                axis.plot(epochs[whole], record.arrays[f"rank_{name}"][whole], label=label, **style)
+                for tolerance, marker in zip(tolerances, ("o", "s", "^"), strict=False):
+                    epoch, rank = settled(record, tolerance, of=name)
+                    if math.isfinite(epoch):
+                        ring = {"color": style["color"], "fillstyle": "none", "markersize": 7 + 2 * tolerance}
+                        words = f"within {tolerance} for 5 epochs" if name == "effective" else None
+                        axis.plot(epoch, rank, marker, label=words, **ring)
+            axis.set(yscale="log", xlabel="epoch", ylabel="rank", title=kind_of(record))
+            plain_axis(axis, "y")
+            legend(axis, fontsize=8)
+        letter(axes[0])
+    return figure
+
+
+def stages(records: Sequence) -> Figure:
+    """Draw test error and code rank of members of equal length; a dotted line where a chain became two layers."""
+    if not records:
+        return nothing(EMPTY)
+    kinds: dict[str, list] = {}
+    for record in records:
+        name = "two stages" if record.spec["two_stages"] else kind_of(record)
+        kinds.setdefault(name, []).append(record)
+    with house():
+        figure, axes = canvas(1, 2, height=3.3)
+        for (name, group), style in zip(kinds.items(), strokes(len(kinds)), strict=True):
+            for i, record in enumerate(group):
+                for axis, key in ((axes[0], "error"), (axes[1], "rank_codes")):
+                    line = style | {"linewidth": 1.2}
+                    axis.plot(record.arrays["epochs"], record.arrays[key], label=None if i else name, **line)
+                    if record.spec["two_stages"] and i == 0:
+                        epoch = record.scalars["settled_epoch"]
+                        axis.axvline(epoch, color="black", linestyle=":", linewidth=1)
+        axes[0].set(yscale="log", ylabel="test error", xlabel="epoch", title="Error")
+        axes[1].set(yscale="log", ylabel="rank of codes", xlabel="epoch", title="Rank")
+        for axis in axes:
+            plain_axis(axis, "y")
+        legend(axes[0], fontsize=8.5)
+        letter(axes)
+    return figure
+
+
+def divergence(records: Sequence) -> Figure:
+    """Draw test error and the largest singular value of W_e against epochs for members that diverge, or do not."""
+    if not records:
+        return nothing(EMPTY)
+    with house():
+        figure, axes = canvas(1, 2, height=3.1)
+        for record, style in zip(records, strokes(len(records), markers=True), strict=True):
+            epochs = record.arrays["epochs"]
+            axes[0].plot(epochs, record.arrays["error"], label=kind_of(record), **style)
+            axes[1].plot(epochs, record.arrays["singular_effective_course"][:, 0], **style)
+        axes[0].set(yscale="log", xlabel="epoch", ylabel="test error", title="All numbers are finite")
+        axes[1].set(yscale="log", xlabel="epoch", ylabel=r"$\sigma_1(W_e)$", title="One of them tells")
+        axes[1].axhline(1e4, color="black", linestyle=":", linewidth=1)
+        legend(axes[0], fontsize=8.5)
+        letter(axes)
+    return figure
+
+
+def elbow(records: Sequence, principal: tuple[Sequence[int], Sequence[float]] | None = None) -> Figure:
+    """Draw test error against rank: hand-set ranks, the method, no chain, and principal components if given."""
+    chosen = [r for r in records if not r.scalars["diverged"] and not r.spec["two_stages"]]
+    if not chosen:
+        return nothing(EMPTY)
+    with house():
+        figure, axis = canvas(height=3.6)
+        if principal:
+            axis.plot(*principal, color="#777777", label="principal components", linewidth=1.2)
+        for method in METHODS:
+            group = [r for r in chosen if method_of(r) == method]
+            points = [(r.scalars["rank_codes"], r.scalars["error"]) for r in group]
+            if points:
+                axis.scatter(*zip(*points, strict=True), s=20, label=method, alpha=0.75, linewidth=0, **look(method))
+        axis.set(xscale="log", yscale="log", xlabel="rank of codes", ylabel="test error")
+        plain_axis(axis, "x")
+        plain_axis(axis, "y")
+        legend(axis, fontsize=8.5)
+    return figure
+
+
+def thresholds(records: Sequence) -> Figure:
+    """Draw the rank of the codes against the threshold that defines it, one line a member."""
+    chosen = [r for r in records if not r.scalars["diverged"]]
+    if not chosen:
+        return nothing(EMPTY)
+    levels = np.logspace(-4, -0.7, 60)
+    kinds: dict[str, list] = {}
+    for record in chosen:
+        kinds.setdefault(kind_of(record), []).append(record)
+    with house():
+        figure, axis = canvas(height=3.2)
+        for (name, group), style in zip(kinds.items(), strokes(len(kinds)), strict=True):
+            ranks = [[threshold_rank(r.arrays["singular_codes"], level) for level in levels] for r in group]
+            axis.step(levels, np.median(ranks, axis=0), where="mid", label=name, **style)
+        axis.axvline(0.01, color="black", linewidth=0.8, linestyle=":")
+        axis.set(xscale="log", yscale="log", ylabel="rank of codes")
+        axis.set_xlabel("threshold, as a share of the largest singular value")
+        plain_axis(axis, "y")
+        legend(axis, fontsize=8.5)
+    return figure
+
+
+def powers_of_alpha(records: Sequence) -> Figure:
+    """Draw W_e's singular values after a few steps: re-parameterised, at lr times alpha, at lr times alpha squared."""
+    if not records:
+        return nothing(EMPTY)
+    chosen = sorted(records, key=lambda r: r.spec["optimiser"])[:2]
+    names = {"start": "start", "scaled": r"$W = \alpha \hat W$", "once": r"lr times $\alpha$",
+             "squared": r"lr times $\alpha^2$"}  # fmt: skip
+    with house():
+        figure, axes = canvas(1, len(chosen), height=3.2, squeeze=False)
+        for axis, record in zip(axes[0], chosen, strict=True):
+            for (key, name), style in zip(names.items(), strokes(len(names)), strict=True):
+                values = np.abs(record.arrays[key]) - (1 if record.spec["optimiser"] == "sgd" else 0)
+                thick = {"linewidth": 4, "alpha": 0.35} if key == "scaled" else {"linewidth": 1.4}
+                axis.plot(np.arange(1, 33), np.maximum(values[:32], 1e-12), label=name, **(style | thick))
+            sgd = record.spec["optimiser"] == "sgd"
+            axis.set(yscale="log", xlabel="index", title="gradient descent" if sgd else "Adam")
+            axis.set_ylabel("singular value" + (" minus 1" if sgd else ""))
+            if sgd:
+                axis.set_ylim(bottom=1e-9)
+        legend(axes[0, 0], fontsize=8.5)
+        letter(axes[0])
+    return figure
+
+

@@ -1,0 +1,112 @@
+"""Tables of chapters 6 and 7: what every member came to, ranks at equal error, probes read in several ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from implicit_rank.experiments.greedy_images_measures import LEVELS, MEASURES, gap, rank_at_error
+from implicit_rank.figures.bao2020_tables import table
+from implicit_rank.figures.slider import Html
+from implicit_rank.figures.sun2021_images import METHODS, method_of
+from implicit_rank.figures.sun2021_images_more import kind_of
+from implicit_rank.spectra import effective_rank
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Return mean and range of what is finite: "0.912 (0.908 to 0.915)", or "–"."""
+    kept = [v for v in values if math.isfinite(v)]
+    if not kept:
+        return "–"
+    mean, low, high = (f"{v:.{digits}f}" for v in (float(np.mean(kept)), min(kept), max(kept)))
+    return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def by_kind(records: Sequence) -> dict[str, list]:
+    """Return records by what was chosen: no chain, hand-set ranks, standard depths, then depths and alphas."""
+    def place(record):
+        spec = record.spec
+        return METHODS.index(method_of(record)), spec["inner"], spec["depth"], spec["alpha"], spec["two_stages"]
+
+    kinds: dict[str, list] = {}
+    for record in sorted(records, key=lambda r: (place(r), r.seed)):
+        name = kind_of(record) + (", two stages" if record.spec["two_stages"] else "")
+        kinds.setdefault(name, []).append(record)
+    return kinds
+
+
+def summary(records: Sequence) -> Html:
+    """Return ranks, error, accuracy and distance of every kind of member, means and ranges over seeds."""
+    rows = []
+    for name, group in by_kind(records).items():
+        lost = sum(bool(r.scalars["diverged"]) for r in group)
+        if lost == len(group):
+            rows.append([name, len(group), "diverged", *["–"] * 5])
+            continue
+        columns = (("rank_effective", 0), ("rank_codes", 0), ("rank_covariance", 0), ("error", 4),
+                   ("accuracy_best_codes", 3), ("distance", 0))  # fmt: skip
+        cells = [spread([MEASURES[measure](r) for r in group], digits) for measure, digits in columns]
+        rows.append([name, f"{len(group)}, {lost} diverged" if lost else len(group), *cells])
+    header = ["member", "seeds", "rank of W_e", "rank of codes", "of their covariance", "error", "accuracy", "distance"]
+    return table(header, rows)
+
+
+def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
+    """Return code ranks when a member's test error first came down to each of the levels, and at the end."""
+    rows = []
+    for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
+        cells = [spread([rank_at_error(r, level) for r in group], 0) for level in levels]
+        end = [MEASURES["rank_codes"](r) for r in group], [MEASURES["error"](r) for r in group]
+        rows.append([name, *cells, f"{spread(end[0], 0)} at {np.mean(end[1]):.4f}"])
+    return table(["member", *(f"at {level:g}" for level in levels), "at the end"], rows)
+
+
+def probes(records: Sequence) -> Html:
+    """Return accuracies by how the epoch was chosen, and of features and scaled codes beside the codes."""
+    rows = []
+    for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
+        keys = ("best_codes", "chosen_codes", "final_codes", "best_unit", "best_features")
+        cells = [spread([MEASURES[f"accuracy_{key}"](r) for r in group]) for key in keys]
+        rows.append([name, *cells])
+    header = ["member", "best on the test set", "chosen by validation", "last epoch", "codes scaled, best",
+              "before the chain, best"]  # fmt: skip
+    return table(header, rows)
+
+
+def dependence(records: Sequence) -> Html:
+    """Return what the estimated rank becomes when one thing is changed: four estimates and the error beside them."""
+    rows = []
+    for record in records:
+        values = record.arrays["singular_effective"]
+        place, factor = gap(values)
+        smooth = float(effective_rank(_tensor(record.arrays["singular_codes"])))
+        rows.append([
+            what_changed(record), f"{record.scalars['error']:.4f}", f"{record.scalars['rank_codes']:g}",
+            f"{record.scalars['rank_covariance']:g}", f"{smooth:.1f}", f"{record.scalars['rank_effective']:g}",
+            f"{place} (× {factor:.1f})",
+        ])  # fmt: skip
+    header = ["changed", "test error", "codes, 1 %", "covariance, 1 %", "entropy of codes", "W_e, 1 %",
+              "widest gap of W_e"]  # fmt: skip
+    return table(header, rows)
+
+
+def what_changed(record) -> str:
+    """Return in a few words what a member of the study "depends" has different from the others."""
+    spec = record.spec
+    usual = {"data": "mnist-12k", "count": 10_000, "epochs": 5, "code_width": 128, "batch": 32, "lr": 1e-3,
+             "channel_factor": 0.25}  # fmt: skip
+    words = {
+        "data": lambda v: {"mnist": "all of MNIST", "fashion": "Fashion-MNIST"}.get(v, v),
+        "count": lambda v: f"{v:,} images" if v else "", "epochs": lambda v: f"{v} epochs",
+        "code_width": lambda v: f"codes of width {v}", "batch": lambda v: f"batches of {v}",
+        "lr": lambda v: f"rate {v:g}, same lr · α", "channel_factor": lambda v: f"{v:g} of the channels",
+    }  # fmt: skip
+    return ", ".join(filter(None, (words[k](spec[k]) for k, v in usual.items() if spec[k] != v))) or "nothing"
+
+
+def _tensor(values: np.ndarray):
+    import torch
+
+    return torch.from_numpy(values.astype(float))

@@ -1,0 +1,229 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from implicit_rank.data import load
+from implicit_rank.data.images import Images
+from implicit_rank.experiments import greedy_images as family
+from implicit_rank.experiments import greedy_images_alpha, greedy_images_full
+from implicit_rank.experiments import greedy_images_measures as measures
+from implicit_rank.experiments.greedy_images_chapter import GreedyImagesChapter, principal_errors
+from implicit_rank.experiments.greedy_images_evaluation import exact, labels_of
+from implicit_rank.figures import sun2021_images as figures
+from implicit_rank.figures import sun2021_images_more as more
+from implicit_rank.figures import sun2021_images_tables as tables
+from implicit_rank.parameters import ParameterError
+from implicit_rank.store import live_record, spec_hash
+
+BARE = {"probe_epochs": 0, "samples": 0}
+
+
+def recorded(results):
+    return [live_record(r.spec, r.scalars, r.arrays) for r in results]
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return recorded(family.run(family.presets("smoke")))
+
+
+def made(**arrays):
+    """A record of nothing but the arrays a rule looks at."""
+    arrays = {"singular_codes": np.ones(128)} | {name: np.asarray(a, float) for name, a in arrays.items()}
+    return live_record(family.small("smoke"), {"diverged": False, "status": "finished"}, arrays)
+
+
+def test_presets_are_distinct_and_the_core_comes_first():
+    paper = family.presets("paper")
+    assert len({spec_hash(spec) for spec in paper}) == len(paper)
+    core = paper[:33]
+    assert {s.seed for s in core} == {0, 1, 2}
+    assert all((s.data, s.study) == ("mnist-12k", "grid") for s in core)
+    assert {s.depth for s in paper if s.study == "grid" and s.init == "orthogonal"} == {8, 16, 32}
+    assert {s.seed for s in family.presets("quick", seeds=(4,))} == {4}
+    full = greedy_images_full.presets("paper")
+    assert len(full) == len(set(full)) == 980
+    assert {(s.channel_factor, s.precision, s.epochs, s.lr) for s in full} == {(1.0, "float64", 200, 1e-4)}
+    assert {s.seed for s in full} == set(range(10))
+
+
+def test_only_the_method_divides_the_learning_rate():
+    base = family.small("smoke")
+    assert family.orthogonal(base, 8, 3.0).divide_lr
+    for spec in (family.standard(base, 8), family.explicit(base, 8), family.vanilla(base)):
+        assert not spec.divide_lr
+
+
+def test_specs_refuse_what_is_not_allowed():
+    for fields, message in [
+        ({"study": "grids"}, "study must be one of"),
+        ({"alpha": 0}, "alpha must be"),
+        ({"labels": 3}, "labels must be"),
+        ({"samples": -1}, "samples must be"),
+        ({"init": "xavier"}, "init must be one of"),
+    ]:
+        with pytest.raises(ParameterError, match=message):
+            family.GreedyImages(**fields)
+
+
+def test_every_measure_answers_on_smoke_runs(smoke):
+    for record in smoke:
+        for name, measure in measures.MEASURES.items():
+            assert isinstance(measure(record), float), name
+        assert 0 <= measures.MEASURES["accuracy_best_codes"](record) <= 1
+        assert record.scalars["distance"] > record.scalars["distance_floor"] > 0
+        assert sum(a.nbytes for a in record.arrays.values()) < 60_000
+    assert math.isnan(measures.MEASURES["accuracy_best_features"](smoke[0]))    # no chain: features are codes
+    hand_set = next(r for r in smoke if r.spec["inner"])
+    assert hand_set.scalars["rank_codes_train"] <= hand_set.spec["inner"] == hand_set.scalars["rank_effective"]
+
+
+def test_the_best_epoch_on_the_test_set_is_never_worse_than_the_others(smoke):
+    for record in smoke:
+        for what in ("codes", "unit"):
+            best, *others = (record.scalars[f"accuracy_{how}_{what}"] for how in ("best", "chosen", "final"))
+            assert best >= max(others)
+
+
+def test_two_stages_switch_without_a_jump(smoke):
+    record = next(r for r in smoke if r.spec["two_stages"])
+    assert measures.switch_jump(record) < 1e-3
+    assert record.scalars["settled_epoch"] == 1
+    assert record.arrays["epochs"][-1] == 2
+    assert (record.arrays["singular_effective"] > 1e-6).sum() == record.scalars["settled_rank"]
+
+
+def test_a_diverged_member_has_no_nan_on_its_way_and_no_downstream_numbers():
+    spec = dataclasses.replace(family.small("smoke"), log_per_epoch=8, **BARE)
+    lost = recorded(family.run([family.orthogonal(spec, 8, 5000.0)]))[0]
+    assert measures.MEASURES["diverged"](lost) == measures.MEASURES["silent"](lost) == 1
+    assert math.isnan(measures.MEASURES["error"](lost))
+    assert np.isfinite(lost.arrays["error"]).all()
+    assert lost.arrays["singular_effective_course"][-1, 0] > 1e4
+    assert len(more.divergence([lost]).axes) == 2
+
+
+def test_rank_at_an_error_lies_between_two_entries():
+    record = made(error=[0.1, 0.04, 0.01], rank_codes=[20, 4, 8], epochs=[0, 1, 2])
+    assert measures.rank_at_error(record, 0.02) == pytest.approx(6)    # half-way between 0.04 and 0.01 by logarithms
+    assert measures.rank_at_error(record, 0.04) == pytest.approx(4)
+    assert math.isnan(measures.rank_at_error(record, 0.005))
+
+
+def test_the_stopping_rule_fires_on_nothing_or_never():
+    epochs = np.arange(12)
+    vacuous = made(epochs=epochs, rank_effective=np.full(12, 128.0))
+    assert measures.settled(vacuous) == (5, 128)
+    restless = made(epochs=epochs, rank_effective=[128, 123, 75, 22, 17, 14, 14, 13, 14, 16, 15, 15])
+    assert measures.settled(restless)[0] == math.inf
+    assert measures.settled(restless, tolerance=3)[0] == 10
+    half = made(epochs=np.arange(24) / 2, rank_effective=np.r_[np.tile([7, 9], 12)])    # changes between whole epochs
+    assert measures.settled(half) == (5, 7)
+
+
+def test_gap_plateau_and_elbow_find_what_was_put_in():
+    values = np.r_[np.linspace(9, 8, 7), np.linspace(2, 0.5, 121)]
+    assert measures.gap(values) == (7, pytest.approx(4))
+    assert measures.plateau([1, 3, 10, 30, 90], [60, 40, 20, 20.5, 20]) == 10
+    assert math.isnan(measures.plateau([1, 3, 10, 30], [60, 40, 20, 10]))
+    assert measures.plateau([1, 3, 10, 30], [60, 20, 20, math.nan]) == 3
+    ranks = [2, 4, 8, 16, 32, 64]
+    assert measures.elbow(ranks, [0.04, 0.02, 0.01, 0.0099, 0.0098, 0.0097]) == 8
+    assert math.isnan(measures.elbow([1, 2], [1, 0.5]))
+
+
+def test_singular_values_that_leave_are_timed():
+    course = np.array([[1, 1, 1], [3, 1, 1], [9, 2.5, 1], [9, 8, 1]])
+    record = made(singular_effective_course=course, epochs=[0, 1, 2, 3])
+    assert measures.leaving_times(record).tolist() == [1, 2]
+    assert measures.grown(record).tolist() == [0, 1, 2, 2]
+
+
+def test_alpha_is_once_a_rate_under_adam_and_squared_under_descent():
+    for record in recorded(greedy_images_alpha.run(greedy_images_alpha.presets("smoke"))):
+        adam = record.spec["optimiser"] == "adam"
+        assert record.scalars["off_once" if adam else "off_squared"] < 1e-9
+        assert record.scalars["off_squared" if adam else "off_once"] > 0.5
+        assert more.powers_of_alpha([record]).axes[0].get_title(loc="left").endswith("Adam" if adam else "descent")
+
+
+def test_inexact_images_are_left_out_and_shapes_have_six_classes():
+    pixels = torch.arange(4 * 16, dtype=torch.uint8).reshape(4, 1, 4, 4)
+    images = Images("made", "train", pixels, torch.arange(4), exact=torch.tensor([True, False, True, True]))
+    assert exact(images).labels.tolist() == [0, 2, 3]
+    assert exact(load("digits")).n == load("digits").n
+    shapes = load("shapes", count=300)
+    labels = labels_of(shapes)
+    assert set(labels.tolist()) == set(range(6))
+    assert (labels // 3 == shapes.labels).all()
+    assert shapes.factors["g"][labels % 3 == 1].mean() > shapes.factors["g"].mean()
+
+
+def test_colour_images_take_the_same_way():
+    spec = dataclasses.replace(family.small("smoke", "shapes"), epochs=1)
+    record = recorded(family.run([family.orthogonal(spec, 4, 3.0)]))[0]
+    assert record.arrays["pictures_sampled"].shape == (8, 3, 32, 32)
+    assert 0 < record.scalars["classifier_error"] < 1
+    assert len(figures.pictures([record], record.arrays["pictures_reconstructed"]).axes) == 16
+
+
+def test_the_chapters_ask_for_what_there_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path))
+    settings = GreedyImagesChapter(profile="smoke")
+    assert settings.images() == "mnist-12k"
+    assert settings.images(colour=True) == "shapes"
+    (tmp_path / "cifar10.npz").touch()
+    assert settings.images(colour=True) == "cifar10"
+    assert settings.bases(colour=True)[0].architecture == "cifar10"
+    changed = GreedyImagesChapter(depth=4, alphas="[2.0]", scale=0.001, epochs=1, seeds=[3], count=100).grid()
+    chain = next(s for s in changed if s.init == "orthogonal")
+    assert (chain.depth, chain.alpha, chain.scale, chain.epochs, chain.seed, chain.count) == (4, 2.0, 0.001, 1, 3, 100)
+    assert {s.depth for s in GreedyImagesChapter().grid() if s.init == "orthogonal"} == {8, 16}
+    with pytest.raises(ParameterError, match=r"unknown data 'mnits'.*did you mean 'mnist'"):
+        GreedyImagesChapter(data="mnits")
+    with pytest.raises(ParameterError, match="depth must be"):
+        GreedyImagesChapter(depth=1)
+
+
+def test_errors_of_principal_components_are_those_of_the_projection():
+    images, test = load("digits", count=120, size=8).images, load("digits", "test", count=30, size=8).images
+    seen, unseen = (x.flatten(1).double() / 255 for x in (images, test))
+    mean = seen.mean(dim=0)
+    V = torch.linalg.svd(seen - mean).Vh[:5]
+    direct = ((unseen - mean) - (unseen - mean) @ V.T @ V).square().mean()
+    values = principal_errors(images, test, (0, 5, 64))
+    assert values[1] == pytest.approx(float(direct), rel=1e-9)
+    assert values[0] == pytest.approx(float((unseen - mean).square().mean()))
+    assert values[2] < 1e-12
+
+
+def test_figures_and_tables_draw_live_members(smoke):
+    grid = figures.grid(smoke)
+    assert len(grid) == 5
+    assert len(figures.against_rank(grid).axes) == len(figures.comparison(smoke).axes) == 2
+    assert len(figures.against_alpha(grid).axes) == 4
+    chains = [r for r in grid if r.spec["init"] == "orthogonal"]
+    for drawn in (
+        figures.course(chains[0]), more.spectra(chains), more.at_equal_error(grid), more.stopping(chains),
+        more.stages([smoke[-1], chains[-1]]), more.elbow(smoke, ([1, 2], [0.1, 0.05])), more.thresholds(grid),
+    ):  # fmt: skip
+        assert drawn.axes
+    assert "hand-set r = 8" in tables.summary(smoke)._repr_html_()
+    assert "two stages" in tables.summary(smoke)._repr_html_()
+    for table in (tables.equal_error(grid), tables.probes(grid), tables.dependence(chains)):
+        assert "<td>" in table._repr_html_()
+    assert "256 images" in figures.set_up(grid)
+
+
+def test_without_records_figures_say_so():
+    empty = (
+        figures.against_rank, figures.against_alpha, figures.comparison, figures.pictures, more.spectra, more.stages,
+        more.at_equal_error, more.stopping, more.divergence, more.elbow, more.thresholds, more.powers_of_alpha,
+    )  # fmt: skip
+    for draw in empty:
+        assert draw([]).axes[0].texts[0].get_text() == figures.EMPTY
+    for table in (tables.summary, tables.equal_error, tables.probes, tables.dependence):
+        assert "No stored run" in table([])._repr_html_()
