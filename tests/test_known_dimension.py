@@ -193,11 +193,11 @@ def test_tables_and_texts(smoke, drawn_from):
     matched = tables.matched_table(smoke, (1.0, 1e-9)).text
     assert "–" in matched
     assert "released" in tables.rules_table(drawn_from).text
-    assert tables.each([], "error") == tables.mean([], "error") == "(not run)"
-    assert tables.each(smoke[:2], "rank_covariance") == ", ".join(
-        f"{r.scalars['rank_covariance']:.0f}" for r in smoke[:2]
-    )
-    assert "16 × 16 pixels, 0.5 times its channels" in figures.set_up(smoke)
+    assert tables.span([], "error") == tables.mean([], "error") == "(not run)"
+    assert tables.span(smoke[:1], "error", "{:.3f}") == f"{smoke[0].scalars['error']:.3f}"
+    low, high = sorted(r.scalars["rank_covariance"] for r in (smoke[0], smoke[4]))
+    assert tables.span([smoke[0], smoke[4]], "rank_covariance") == f"{low:.0f} to {high:.0f}"
+    assert "16 × 16 pixels, 0.5 times the paper's channels" in figures.set_up(smoke)
     price = {"shapes": prices("shapes-ours", 16, 500)}
     assert f"{price['shapes']['hue']:.4f}" in tables.price_table(price).text
 

@@ -47,7 +47,7 @@ class KnownDimension(AutoencoderSpec):
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[KnownDimension]:
     """Return the members of a profile, the most important ones first."""
     if profile != "paper":
-        smoke, quick = {"count": 640, "evaluate": 200, "regression": 60}, {"count": 32_000, "regression": 600}
+        smoke, quick = {"count": 640, "evaluate": 200, "regression": 60}, {"count": 24_000, "regression": 600}
         base = KnownDimension(profile=profile, epochs=1, **{"smoke": smoke, "quick": quick}[profile])
         return [spec for seed in seeds or (0,) for spec in figure_2(replace(base, seed=seed))]
     seeds, (core, more) = seeds or (0, 1, 2), plans()

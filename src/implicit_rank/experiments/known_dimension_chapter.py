@@ -12,7 +12,7 @@ from implicit_rank.store import PROFILES
 
 SIZES = {  # images, epochs, test images, codes in a regression, seeds of the live run
     "smoke": (640, 1, 200, 60, (0,)),
-    "quick": (32_000, 1, 2000, 600, (0,)),
+    "quick": (24_000, 1, 2000, 600, (0,)),
     "paper": (0, 3, 2000, 1000, (0, 1, 2)),
 }
 

@@ -43,7 +43,11 @@ def set_up(records: Sequence) -> str:
     epochs = sorted({r.spec["epochs"] for r in records})
     images = spec["count"] or 50_000
     words = f"{' or '.join(map(str, epochs))} epoch{'s' if epochs != [1] else ''} of {images:,} images"
-    wide = "the paper's channels" if spec["channel_factor"] == 1 else f"{spec['channel_factor']:g} times its channels"
+    wide = (
+        "the paper's channels"
+        if spec["channel_factor"] == 1
+        else f"{spec['channel_factor']:g} times the paper's channels"
+    )
     side = spec["size"] or 32
     rates = " or ".join(f"{lr:g}" for lr in sorted({r.spec["lr"] for r in records}))
     return f"{side} × {side} pixels, {wide}, learning rate {rates}, {words}. {runs_shown(records)}"

@@ -52,6 +52,8 @@ def penalties(records: Sequence, plain: Sequence) -> Figure:
                 value = np.mean([measure(r) for r in group])
                 axis.axhline(value, color="black", linewidth=1, linestyle=dash, label=drawn(label))
             axis.set(title=title, xscale="log", yscale=scale, xlabel="coefficient")
+            if scale == "log":
+                plain_numbers(axis.yaxis)
         axes[0].set_ylim(bottom=0)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
         letter(axes)

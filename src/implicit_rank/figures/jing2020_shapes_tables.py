@@ -26,7 +26,7 @@ def price_table(prices: dict[str, dict[str, float]]) -> Html:
 
 
 def factor_table(records: Sequence) -> Html:
-    """Return a table: a row a model and start, counts and error, and R^2 of every factor; means, ranges over seeds."""
+    """Return a table: a row a model and start, counts and error, and R^2 of every factor; ranges over seeds."""
     rows = []
     for start, words in STARTS.items():
         for label, group in by_model([r for r in records if r.spec["conv_start"] == start]).items():
@@ -38,7 +38,7 @@ def factor_table(records: Sequence) -> Html:
 
 
 def matched_table(records: Sequence, levels: Sequence[float] = (0.005, 0.004, 0.003, 0.002)) -> Html:
-    """Return a table of counts at equal errors: a row a model, a column an error, means and ranges over seeds."""
+    """Return a table of counts at equal errors: a row a model, a column an error, ranges over seeds."""
     rows = []
     for label, group in by_model(records).items():
         cells = [_spread(group, lambda r, level=level: at_error(r, level), "{:.1f}") for level in levels]
@@ -47,7 +47,7 @@ def matched_table(records: Sequence, levels: Sequence[float] = (0.005, 0.004, 0.
 
 
 def rules_table(records: Sequence) -> Html:
-    """Return a table: a row a rule set and model, counts, error and R^2; means and ranges over seeds."""
+    """Return a table: a row a rule set and model, counts, error and R^2; ranges over seeds."""
     rows = []
     for data, words in RULES.items():
         for label, group in by_model([r for r in records if r.spec["data"] == data]).items():
@@ -62,17 +62,23 @@ def mean(records: Sequence, measure: str, form: str = "{:.2f}") -> str:
     return form.format(np.mean([MEASURES[measure](r) for r in records])) if records else "(not run)"
 
 
-def each(records: Sequence, measure: str, form: str = "{:.0f}") -> str:
-    """Return a measure's values, one per run, in words where there are none."""
-    return ", ".join(form.format(MEASURES[measure](r)) for r in records) or "(not run)"
+def span(records: Sequence, measure: str, form: str = "{:.0f}") -> str:
+    """Return the range of a measure over runs in words, one number where they print alike."""
+    values = [MEASURES[measure](r) for r in records]
+    if not values:
+        return "(not run)"
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _spread(group: Sequence, measure: Callable, form: str) -> str:
-    """Return a mean and, where seeds differ in what is printed, the range; a dash where nothing was reached."""
+    """Return the range over seeds, one number where they print alike, a dash where nothing was reached."""
     values = np.array([measure(r) for r in group], dtype=float)
     if not len(values) or np.isnan(values).all():
         return "–"
     if np.isnan(values).any():
         return f"– in {int(np.isnan(values).sum())} of {len(values)}"
     low, high = form.format(values.min()), form.format(values.max())
-    return low if low == high else f"{form.format(values.mean())} ({low} to {high})"
+    if low == high:
+        return low
+    return f"{low}\u00a0to\u00a0{high}" if "-" in low else f"{low}\u2060–\u2060{high}"  # neither breaks
