@@ -1,0 +1,230 @@
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from implicit_rank import claims
+from implicit_rank.experiments import ablations, ablations_full
+from implicit_rank.experiments.ablations import CORE, FIGURED, VARIANTS, Ablations, family, presets, set_up, variant
+from implicit_rank.experiments.ablations_chapter import (
+    AblationsChapter,
+    counted,
+    predicted_spectra,
+    starting_values,
+)
+from implicit_rank.experiments.ablations_measures import MEASURES, at_error
+from implicit_rank.figures import jing2020_ablations as figures
+from implicit_rank.parameters import ParameterError
+from implicit_rank.store import live_record, spec_hash
+from implicit_rank.theory import ablations as theory
+from implicit_rank.theory import effective
+
+SIGMA = torch.tensor([1.3, 0.8, 0.5, 0.3, 0.1]).double()
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Every variant once, at the smoke profile's size; of depth 3 so that pairs and one weight differ."""
+    base = replace(set_up("smoke"), depth=3, count=64, evaluate=100, samples=40)
+    names = [name for name in VARIANTS if name != "pairs"]
+    return [live_record(r.spec, r.scalars, r.arrays) for r in ablations.run(family(base, names, (0,)))]
+
+
+def by_name(runs, name):
+    return next(r for r in runs if variant(r.spec) == name)
+
+
+def rotation(generator):
+    return torch.linalg.qr(torch.randn(5, 5, generator=generator, dtype=torch.float64)).Q
+
+
+def change(product, weights, G, eta=1e-7):
+    """How far a product moves in one step of gradient descent on its weights, over the step."""
+    leaves = [w.clone().requires_grad_() for w in weights]
+    (product(leaves) * G).sum().backward()
+    return (product([w.detach() - eta * w.grad for w in leaves]) - product([w.detach() for w in leaves])) / eta
+
+
+@pytest.mark.parametrize(("depth", "uses"), [(1, 1), (4, 1), (4, 2), (4, 4), (6, 3)])
+def test_tied_coefficients_are_those_of_actual_steps(depth, uses):
+    generator = torch.Generator().manual_seed(depth)
+    Q, G = rotation(generator), torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    weights = [Q @ torch.diag(SIGMA ** (1 / depth)) @ Q.T] * (depth // uses)
+
+    def product(w):
+        out = torch.eye(5, dtype=torch.float64)
+        for i in range(depth):
+            out = w[i // uses] @ out
+        return out
+
+    predicted = -Q @ (theory.tied_coefficients(SIGMA, depth, uses) * (Q.T @ G @ Q)) @ Q.T
+    torch.testing.assert_close(change(product, weights, G), predicted, rtol=1e-4, atol=1e-4)
+    diagonal = theory.tied_coefficients(SIGMA, depth, uses).diagonal()
+    torch.testing.assert_close(diagonal, uses * depth * SIGMA ** (2 * (depth - 1) / depth))
+
+
+def test_one_use_is_equation_five():
+    torch.testing.assert_close(theory.tied_coefficients(SIGMA, 4), effective.coefficients(SIGMA, 4))
+
+
+@pytest.mark.parametrize("depth", [2, 4, 6])
+def test_transpose_coefficients_are_those_of_actual_steps(depth):
+    generator = torch.Generator().manual_seed(depth)
+    U, V, G = rotation(generator), rotation(generator), torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    weights = [U @ torch.diag(SIGMA ** (1 / depth)) @ V.T]
+    moved = change(lambda w: torch.linalg.matrix_power(w[0].T @ w[0], depth // 2), weights, G)
+    predicted = -V @ (theory.transpose_coefficients(SIGMA, depth) * (V.T @ (G + G.T) @ V)) @ V.T
+    torch.testing.assert_close(moved, predicted, rtol=1e-4, atol=1e-4)
+
+
+def test_frozen_maps_move_what_the_decoder_sees_by_their_squares():
+    generator = torch.Generator().manual_seed(3)
+    U, V = rotation(generator), rotation(generator)
+    W_e, A = U @ torch.diag(SIGMA) @ V.T, torch.randn(5, 7, generator=generator, dtype=torch.float64)
+    G = torch.randn(5, 7, generator=generator, dtype=torch.float64)
+    moved = change(lambda w: W_e @ w[0], [A], G, eta=1e-4)
+    torch.testing.assert_close(U.T @ moved, -theory.frozen_coefficients(SIGMA)[:, None] * (U.T @ G))
+
+
+def test_spectrum_behind_frozen_maps():
+    generator = torch.Generator().manual_seed(0)
+    flat = theory.spectrum_behind(torch.ones(5), SIGMA, generator)
+    torch.testing.assert_close(flat, SIGMA)    # a rotation leaves the features' spectrum
+    white = theory.spectrum_behind(SIGMA, torch.ones(5), generator)
+    torch.testing.assert_close(white, SIGMA**2)    # white features take on the maps'
+    shut = theory.spectrum_behind(torch.tensor([1.0, 0.5, 0.0, 0.0, 0.0]), SIGMA, generator)
+    assert counted(shut.numpy()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.tied_coefficients(SIGMA, 4, 3), "divides the depth 4"),
+        (lambda: theory.tied_coefficients(SIGMA, 0), "at least 1"),
+        (lambda: theory.transpose_coefficients(SIGMA, 3), "even integer"),
+        (lambda: theory.frozen_coefficients(-SIGMA), "not negative"),
+        (lambda: theory.spectrum_behind(SIGMA, SIGMA[:3], torch.Generator()), "one width"),
+    ],
+)
+def test_theory_refuses_in_one_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_presets_are_distinct_and_begin_with_the_papers_figures():
+    paper = presets("paper")
+    assert len({spec_hash(spec) for spec in paper}) == len(paper) == 48
+    assert [variant(spec.to_dict()) for spec in paper[:5]] == list(FIGURED)
+    assert {variant(spec.to_dict()) for spec in paper[:24]} == set(CORE)
+    assert {variant(spec.to_dict()) for spec in paper} == set(VARIANTS)
+    full = ablations_full.presets("paper")
+    assert {(s.data, s.epochs, s.lr, s.channel_factor) for s in full} == {("mnist", 100, 1e-4, 1.0)}
+    assert {s.depth for s in full} == {0, 8}
+    assert {s.seed for s in presets("quick", seeds=(7,))} == {7}
+
+
+def test_every_claim_names_runs_of_the_plan():
+    """A select that no planned run matches would read "not run" for ever."""
+    plans = {"ablations": presets("paper"), "ablations_full": ablations_full.presets("paper")}
+    own = [claim for claim in claims.load_claims() if claim.experiment in plans]
+    assert len(own) >= 10
+    for claim in own:
+        sides = [claim.lower, claim.upper] if claim.kind == "ordering" else [{}]
+        for side in sides:
+            fields = {**claim.select, **side}
+            matching = [s for s in plans[claim.experiment] if all(getattr(s, k) == v for k, v in fields.items())]
+            assert sorted(s.seed for s in matching) == [0, 1, 2], (claim.id, fields)
+            assert claim.measure in MEASURES
+
+
+def test_batches_keep_one_function_between_the_maps():
+    specs = presets("paper")
+    groups = ablations.batches(specs)
+    assert sorted(map(spec_hash, specs)) == sorted(spec_hash(s) for group in groups for s in group)
+    assert all(len({s.activation for s in group}) == 1 for group in groups)
+
+
+def test_measures_read_every_variant(runs):
+    for record in runs:
+        values = {name: measure(record) for name, measure in MEASURES.items()}
+        assert all(isinstance(value, float) for value in values.values())
+        assert np.isfinite([values[name] for name in ("error_test", "rank_covariance", "dimensions")]).all()
+        assert values["distance_mixture"] > 0
+        assert record.arrays["samples"].dtype == np.uint8
+        size = sum(array.nbytes for array in record.arrays.values())
+        assert size < 60_000
+    assert np.isnan(MEASURES["rank_effective"](by_name(runs, "relu")))
+    assert np.isfinite(MEASURES["compensation"](by_name(runs, "frozen")))
+    for name in ("full", "frozen trained", "large frozen"):
+        assert np.isnan(MEASURES["compensation"](by_name(runs, name)))
+
+
+def test_frozen_maps_stay_and_learned_ones_are_kept_after_training(runs):
+    frozen, full, later = (by_name(runs, name) for name in ("frozen", "full", "frozen trained"))
+    start = frozen.arrays["singular_effective_start"]
+    np.testing.assert_allclose(frozen.arrays["singular_effective"], start, rtol=1e-5)
+    assert not np.allclose(full.arrays["singular_effective"], full.arrays["singular_effective_start"], rtol=1e-3)
+    # the first of its two trainings is the full model's
+    np.testing.assert_allclose(later.arrays["singular_effective"], full.arrays["singular_effective"], rtol=1e-4)
+
+
+def test_rank_at_an_error_is_interpolated_in_its_logarithm(runs):
+    record = replace(runs[0], arrays={"error": np.array([0.4, 0.04, 0.01]), "rank": np.array([1.0, 3.0, 7.0])})
+    assert at_error(record, "rank", 0.02) == pytest.approx(5)
+    assert at_error(record, "rank", 0.5) == 1
+    assert np.isnan(at_error(record, "rank", 0.001))
+
+
+def test_predictions(runs):
+    predicted = predicted_spectra(runs)
+    assert set(predicted) == {"frozen", "frozen trained", "large frozen"}
+    plain = by_name(runs, "ae").arrays["spectrum_features"]
+    np.testing.assert_allclose(predicted["large frozen"][:5], plain[:5] / plain[0], rtol=1e-3)
+    assert predicted_spectra(runs[1:]) == {}    # without a plain autoencoder there is nothing to predict from
+    starts = starting_values(4, 64)
+    assert starts["transpose"][0] > 2 * starts["full"][0]
+    np.testing.assert_allclose(starts["large"], 1, rtol=1e-5)
+
+
+def test_figures_draw_and_say_when_there_is_nothing(runs):
+    drawn = [
+        figures.spectra(runs, list(VARIANTS), {"predicted": predicted_spectra(runs)["frozen"]}),
+        figures.samples(runs, ("ae", "full", "frozen", "relu", "tanh")),
+        figures.adaptation(runs),
+        figures.start_spectra(starting_values(2, 16)),
+        *(draw([], ("ae",)) for draw in (figures.spectra, figures.samples, figures.adaptation)),
+    ]
+    for figure in drawn:
+        assert isinstance(figure, Figure)
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        assert file.getbuffer().nbytes > 2000
+    assert figures.LOOKS.keys() == figures.LABELS.keys() == VARIANTS.keys()
+
+
+def test_tables_hold_the_numbers(runs):
+    text = figures.results(runs, words={"frozen": "weakened"})._repr_html_()
+    assert "weakened" in text
+    assert f"{by_name(runs, 'ae').scalars['error_test']:.4f}" in text
+    assert "No stored run" in figures.results([])._repr_html_()
+    table = figures.ingredients([by_name(runs, "ae"), by_name(runs, "full")])._repr_html_()
+    assert table.count("not run") == 3
+
+
+def test_parameters_of_the_chapter():
+    assert AblationsChapter(profile="quick").specs() == presets("quick")
+    changed = AblationsChapter(profile="smoke", data="fashion", depth=3, variants=("full",), seeds=(4,), code_width=16)
+    (spec,) = changed.specs()
+    assert (spec.data, spec.depth, spec.code_width, spec.seed) == ("fashion", 3, 16, 4)
+    for fields, message in [
+        ({"variants": ("fulll",)}, "did you mean 'full'|must be"),
+        ({"depth": 0}, "depth must be"),
+        ({"conv_start": "random"}, "conv_start must be"),
+    ]:
+        with pytest.raises(ParameterError, match=message):
+            AblationsChapter(**fields)
+    with pytest.raises(ParameterError, match="draws must be"):
+        Ablations(draws=0)
