@@ -74,6 +74,8 @@ def probe_errors(spec, labels: Tensor, test_labels: Tensor, codes, device: str) 
             probes = plan_probes(labels, members, [size], count, seed=spec.seed, subset=subset)
             short = shortened(protocol, spec.probe_steps, size)
             train, test = (x[-members:] for x in places)
+            if protocol.unit_scale and not float(train.var(dim=1).max()) > 0:
+                continue    # codes that do not vary have no scale
             found = train_probes(train, labels, test, test_labels, probes, short, device=device)
             for name, which in names.items():
                 arrays[f"error_{name}"][-members:, i, :count] = getattr(found, which).view(members, count).numpy()

@@ -208,8 +208,8 @@ def label_curves(records: Sequence, protocols: Sequence[tuple[str, str, str]] | 
                 published = PUBLISHED.get(name.split(",")[0])
                 if published and runs[0].spec["data"].startswith("mnist"):
                     known = [n for n in SIZES if n <= max(sizes)]
-                    axis.plot(known, [published[n] for n in known], color="#777777", linewidth=0.8, marker=style["marker"],
-                              markersize=3.5, markerfacecolor="white", zorder=1)    # fmt: skip
+                    look = {"color": "#777777", "marker": style["marker"], "markerfacecolor": "white"}
+                    axis.plot(known, [published[n] for n in known], linewidth=0.8, markersize=3.5, zorder=1, **look)
             axis.set(xscale="log", yscale="log", xlabel="labels", title=title)
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("")
