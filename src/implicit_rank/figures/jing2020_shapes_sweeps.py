@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from implicit_rank.experiments.known_dimension_measures import MEASURES, count_above
 from implicit_rank.figures.jing2020_shapes import EMPTY, GREY, by_model, drawn, plain_numbers, price_lines
@@ -104,11 +105,13 @@ def stuck(he: Sequence, default: Sequence, price: dict[str, float]) -> Figure:
             top.set(title=title, yscale="log", ylim=(4e-4, 0.012))
             plain_numbers(top.yaxis)
             bottom.set(xlabel="epochs", ylim=(0, None))
+            bottom.yaxis.set_major_locator(MaxNLocator(integer=True))
             bottom.axhline(7, color="black", linewidth=0.8, linestyle=":")
         axes[0, 0].set(ylabel="error")
         axes[1, 0].set(ylabel="count")
-        handles = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
-        handles |= dict(zip(*reversed(axes[0, 1].get_legend_handles_labels()), strict=True))
+        drawn_lines = [axis.get_legend_handles_labels() for axis in axes[0]]
+        found = {label: line for lines, labels in drawn_lines for line, label in zip(lines, labels, strict=True)}
+        handles = {drawn(name): found[drawn(name)] for name in names}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, fontsize=9)
         letter(axes[0])
     return figure
