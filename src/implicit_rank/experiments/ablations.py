@@ -88,7 +88,7 @@ def set_up(profile: str) -> Ablations:
             evaluate=200, depth=2,
         ),
         "quick": replace(
-            base, size=16, architecture="strided", channel_factor=0.5, lr=2e-3, epochs=5, samples=200, labels=(100,),
+            base, size=16, architecture="strided", channel_factor=0.5, lr=2e-3, epochs=4, samples=200, labels=(100,),
             draws=2, probe_epochs=200, evaluate=1000, log_per_epoch=2,
         ),
         "paper": replace(base, epochs=12, log_per_epoch=2, evaluate=1000, draws=2, probe_epochs=300),
