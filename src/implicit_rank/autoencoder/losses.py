@@ -38,7 +38,7 @@ def objective(
     Coefficients are numbers or 0-d tensors. Raises ValueError, in one sentence, for another loss, for
     a VAE's loss without log-variances, and for images of another shape than the reconstruction's.
 
-    Book: eq-irmae
+    Book: eq-irmae, eq-vae-released
     """
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}.")
@@ -87,5 +87,7 @@ def effective_beta(image_shape: tuple[int, int, int], code_width: int, beta: flo
     """Return the "elbo" beta whose loss and gradients are those of "vae-official": 2 beta c h w / d.
 
     With the released code's 0.1 it is 1.6 for MNIST, 4.8 for CelebA and 19.2 for the shapes.
+
+    Book: eq-effective-beta
     """
     return 2 * beta * math.prod(image_shape) / code_width

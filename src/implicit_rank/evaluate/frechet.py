@@ -49,6 +49,8 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     below d times the machine precision times the largest count as zero. So a singular covariance (fewer samples than d,
     or features that are always off) needs no offset on its diagonal. Raises ValueError for different widths or
     covariances that are not finite and symmetric. Dowson and Landau 1982; Heusel et al. 2017.
+
+    Book: eq-frechet
     """
     for statistics in (a, b):
         _check(statistics)

@@ -41,6 +41,8 @@ def least_errors(labels: Tensor, test_labels: Tensor, sizes: list[int]) -> np.nd
     """Return, for the first ``size`` training labels, the share of test images of classes that are not among them.
 
     No classifier trained on these images errs less: it has never seen the name of those classes.
+
+    Book: eq-least-error
     """
     return np.array([float((~torch.isin(test_labels, labels[:size])).double().mean()) for size in sizes])
 

@@ -33,6 +33,8 @@ def rank_at(target: float, name: str = "rank_covariance") -> Callable:
     """Return the measure "rank when the reconstruction error first came down to ``target``", interpolated in log error.
 
     NaN for a run that never got there, or was there at its first entry.
+
+    Book: eq-rank-at-error
     """
 
     def read(run) -> float:

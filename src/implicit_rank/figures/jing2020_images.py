@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from implicit_rank.experiments.irmae_images_measures import MEASURES, SIZES, label_error
+from implicit_rank.figures.captions import runs_shown
 from implicit_rank.figures.style import COLOURS, DASHES, MARKERS, canvas, house, legend, letter, nothing
 
 LABEL_INCHES = 0.95  # left of rows of pictures, for the models' names
@@ -29,6 +31,20 @@ def name_of(record) -> str:
     name += ", He start" if spec["conv_start"] == "he" else ""
     name += "" if spec["shuffle"] else ", unshuffled"
     return name + (", no divergence" if 0 < spec["beta"] < 1e-6 else "")
+
+
+def runs_in_words(records: Sequence) -> str:
+    """Return two sentences on what was run: images, length, rate, width of the net; then profile, seeds and dates."""
+    if not records:
+        return runs_shown(records)
+    trained = [r for r in records if not r.spec["supervised"]] or records
+    spec = trained[0].spec
+    counted = f"the first {spec['count']:,} images of {spec['data']}" if spec["count"] else f"all of {spec['data']}"
+    width = {1.0: "the paper's net", 0.25: "a net a quarter as wide"}.get(
+        spec["channel_factor"], f"a net {spec['channel_factor']:g} times as wide"
+    )
+    length = f"{spec['epochs']} epochs of {counted} at rate {spec['lr']:g}, {width}"
+    return f"{length[0].upper()}{length[1:]}. {runs_shown(records)}"
 
 
 def by_model(records: Sequence, supervised: bool = False) -> dict[str, list]:
@@ -99,10 +115,8 @@ def rank_against_error(records: Sequence) -> Figure:
                     axis.plot(errors[-1], run.arrays[rank][-1], **style, markersize=6)
         for axis, title in zip(axes, ("covariance of the codes", "code matrix"), strict=True):
             axis.set(xscale="log", yscale="log", xlabel="reconstruction error", title=title)
-            axis.xaxis.set_minor_formatter("{x:g}")
-            axis.tick_params(axis="x", which="minor", labelsize=7, labelrotation=45)
-            axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_formatter("")
+            plain_ticks(axis.xaxis, (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1))
+            plain_ticks(axis.yaxis, (1, 2, 5, 10, 20, 50, 100))
         if not axes[0].xaxis_inverted():
             axes[0].invert_xaxis()    # time runs to the right
         axes[0].set_ylabel("values above 1 %")
@@ -211,8 +225,8 @@ def label_curves(records: Sequence, protocols: Sequence[tuple[str, str, str]] | 
                     look = {"color": "#777777", "marker": style["marker"], "markerfacecolor": "white"}
                     axis.plot(known, [published[n] for n in known], linewidth=0.8, markersize=3.5, zorder=1, **look)
             axis.set(xscale="log", yscale="log", xlabel="labels", title=title)
-            axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_formatter("")
+            plain_ticks(axis.xaxis, sizes)
+            plain_ticks(axis.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100))
         floor = [(n, MEASURES[f"least_error_{n}"](runs[0])) for n in sizes if n in SIZES]
         for n, least in floor:
             if least > 0:
@@ -222,6 +236,13 @@ def label_curves(records: Sequence, protocols: Sequence[tuple[str, str, str]] | 
         legend(axes[0, -1], loc="upper right", fontsize=8)
         letter(axes[0])
     return figure
+
+
+def plain_ticks(axis, values: Sequence[float]) -> None:
+    """Put the values that fit, written out, on a logarithmic axis."""
+    axis.set_major_locator(FixedLocator(list(values)))
+    axis.set_major_formatter("{x:,g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def picture_rows(rows: list[list[np.ndarray]], labels: list[str], gap_after: int, pairs: int) -> tuple[Figure, list]:
