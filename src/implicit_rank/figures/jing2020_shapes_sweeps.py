@@ -41,7 +41,7 @@ def penalties(records: Sequence, plain: Sequence) -> Figure:
     panels: list[tuple[str, Callable, str]] = [
         ("Count", MEASURES["rank_covariance"], "linear"),
         ("Error", MEASURES["error"], "log"),
-        ("Size of the codes", _code_size, "log"),
+        ("Size of the codes", code_size, "log"),
     ]
     lines = {label: group for label, group in by_model(plain).items() if label in ("AE", "l = 2")}
     with house():
@@ -139,6 +139,6 @@ def _points(axis: Axes, records: Sequence, field: str, measure: Callable, style:
         axis.scatter([place] * len(group), group, s=9, color=style["color"], marker=style["marker"], alpha=0.5)
 
 
-def _code_size(record) -> float:
+def code_size(record) -> float:
     """Return the root mean square length of a code on the test images."""
     return float(np.sqrt(np.square(record.arrays["singular_codes"]).sum() / record.spec["evaluate"]))
