@@ -68,8 +68,8 @@ def spectra(records: Sequence, names: Sequence[str], predicted: dict[str, np.nda
             left.fill_between(index, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
             for i, run in enumerate(runs):
                 errors, ranks = run.arrays["error"], run.arrays["rank_covariance"]
-                # before it moves the error, a model has no rank worth the name
-                learned = errors < 0.9 * np.median(errors[: max(2, len(errors) // 8)])
+                # before it has left the mean image behind, a model has no rank worth the name
+                learned = errors < min(0.05, 0.9 * errors[0])
                 right.plot(errors[learned], ranks[learned], color=colour, linestyle=dash, linewidth=1.1, alpha=0.8)
                 right.plot(errors[-1:], ranks[-1:], "o", color=colour, markersize=5, label=None if i else LABELS[name])
         for label, values in (predicted or {}).items():
@@ -269,7 +269,7 @@ def _reach(groups: dict[str, list]) -> float:
 def _plain_errors(axis) -> None:
     """Label an axis of errors with a few plain numbers."""
     low, high = sorted(axis.get_xlim())
-    ticks = [t for t in (0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1) if low <= t <= high]
+    ticks = [t for t in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1) if low <= t <= high]
     axis.set_xticks(ticks, labels=[f"{t:g}" for t in ticks])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.xaxis.set_minor_locator(NullLocator())
