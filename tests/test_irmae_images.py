@@ -12,7 +12,13 @@ from implicit_rank.claims.comparison import Cell, comparison, judged, measured
 from implicit_rank.data.images import Images
 from implicit_rank.data.load import load
 from implicit_rank.evaluate import FeatureNetwork
-from implicit_rank.experiments import irmae_images, irmae_images_celeba, irmae_images_distances, irmae_images_full
+from implicit_rank.experiments import (
+    irmae_images,
+    irmae_images_celeba,
+    irmae_images_distances,
+    irmae_images_full,
+    irmae_images_protocol,
+)
 from implicit_rank.experiments.irmae_images import MEASURES, IrmaeImages, presets, run
 from implicit_rank.experiments.irmae_images_chapter import IrmaeImagesChapter
 from implicit_rank.experiments.irmae_images_evaluate import active_units, in_few_levels
@@ -133,6 +139,15 @@ def test_nothing_trained_on_the_first_ten_digits_knows_6_7_and_8():
     assert sorted(set(labels[:10].tolist())) == [0, 1, 2, 3, 4, 5, 9]
     test_labels = torch.tensor([6, 7, 8, 0, 1, 1, 2, 6])
     np.testing.assert_array_equal(least_errors(labels, test_labels, [10, 1000]), [0.5, 0])
+
+
+def test_the_protocol_needs_no_training():
+    (record,) = records_of(irmae_images_protocol.run(irmae_images_protocol.presets("smoke")))
+    measures = irmae_images_protocol.MEASURES
+    assert measures["least_error_10"](record) == pytest.approx(28.75)    # of the 2,000 test images in the package
+    assert measures["least_error_100"](record) == 0
+    assert math.isnan(measures["least_error_60000"](record))
+    assert measures["effective_beta"](record) == pytest.approx(1.6)
 
 
 def test_probe_plans():
@@ -278,11 +293,12 @@ def test_a_comparison_shows_paper_ours_and_verdict(tmp_path):
 
 def test_every_claim_of_the_chapter_has_its_measure_and_matches_the_plan():
     plans = {m.presets("paper")[0].experiment: m.presets("paper")
-             for m in (irmae_images, irmae_images_full, irmae_images_celeba)}    # fmt: skip
+             for m in (irmae_images, irmae_images_full, irmae_images_celeba, irmae_images_protocol)}    # fmt: skip
+    measures = dict.fromkeys(plans, MEASURES) | {"irmae_images_protocol": irmae_images_protocol.MEASURES}
     claims = [j.claim for j in ledger(chapter="04")]
     assert len(claims) >= 60
     for claim in claims:
-        assert claim.measure in MEASURES, claim.id
+        assert claim.measure in measures[claim.experiment], claim.id
         for side in [claim.lower, claim.upper] if claim.kind == "ordering" else [{}]:
             for setting in claim.settings():
                 wanted = claim.select | side | setting

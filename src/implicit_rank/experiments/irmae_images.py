@@ -78,7 +78,7 @@ def model_of(base: IrmaeImages, name: str, depth: int) -> IrmaeImages:
         "ae": base,
         "irmae": replace(base, depth=depth),
         "vae": replace(base, kind="vae", loss="vae-official"),
-        "supervised": replace(base, supervised=True, probe_steps=min(base.probe_steps, 1500)),
+        "supervised": replace(base, supervised=True, probe_steps=min(base.probe_steps, 250 if base.profile == "quick" else 1500)),
     }[name]
 
 
