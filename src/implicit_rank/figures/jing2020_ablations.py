@@ -171,7 +171,7 @@ COLUMNS: dict[str, tuple[str, str, float]] = {    # heading, format, factor
     "error_test": ("test error", ".4f", 1),
     "rank_covariance": ("rank at the end", ".1f", 1),
     "dimensions": ("effective dimensions", ".1f", 1),
-    "rank_at_0.02": ("rank at error 0.02", ".1f", 1),
+    "rank_at_0.025": ("rank at error 0.025", ".1f", 1),
     "rank_codes": ("rank, 1 % of codes", ".1f", 1),
     "rank_effective": ("rank of W_e", ".1f", 1),
     "distance_mixture": ("Fréchet distance", ".0f", 1),
