@@ -74,11 +74,12 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 def model_of(base: IrmaeImages, name: str, depth: int) -> IrmaeImages:
     """Return one of :data:`MODELS` at the size of ``base``."""
+    steps = min(base.probe_steps, 250 if base.profile == "quick" else 1500)
     return {
         "ae": base,
         "irmae": replace(base, depth=depth),
         "vae": replace(base, kind="vae", loss="vae-official"),
-        "supervised": replace(base, supervised=True, probe_steps=min(base.probe_steps, 250 if base.profile == "quick" else 1500)),
+        "supervised": replace(base, supervised=True, probe_steps=steps),
     }[name]
 
 
