@@ -119,7 +119,8 @@ def test_rank_at_an_error_is_interpolated_where_it_is_first_reached():
     assert rank_at(0.01)(run_) == 8
     assert rank_at(0.02)(run_) == pytest.approx(6)    # the geometric middle of 0.04 and 0.01
     assert math.isnan(rank_at(0.001)(run_))
-    assert math.isnan(rank_at(0.2)(run_))    # it was there before it began
+    assert math.isnan(rank_at(0.05)(run_))    # between the start, which has no rank to speak of, and the first entry
+    assert math.isnan(rank_at(0.2)(run_))
     assert math.isnan(rank_at(0.01)(Record("irmae_images", {}, {}, {}, {})))
 
 
