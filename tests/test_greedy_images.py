@@ -209,6 +209,7 @@ def test_figures_and_tables_draw_live_members(smoke):
     for drawn in (
         figures.course(chains[0]), more.spectra(chains), more.at_equal_error(grid), more.stopping(chains),
         more.stages([smoke[-1], chains[-1]]), more.elbow(smoke, ([1, 2], [0.1, 0.05])), more.thresholds(grid),
+        more.why(smoke), more.starts(chains),
     ):  # fmt: skip
         assert drawn.axes
     assert "hand-set r = 8" in tables.summary(smoke)._repr_html_()
@@ -222,6 +223,7 @@ def test_without_records_figures_say_so():
     empty = (
         figures.against_rank, figures.against_alpha, figures.comparison, figures.pictures, more.spectra, more.stages,
         more.at_equal_error, more.stopping, more.divergence, more.elbow, more.thresholds, more.powers_of_alpha,
+        more.why, more.starts,
     )  # fmt: skip
     for draw in empty:
         assert draw([]).axes[0].texts[0].get_text() == figures.EMPTY

@@ -95,11 +95,6 @@ class GreedyImagesChapter(Parameters):
         method = {"two_stages": True, "settle_tolerance": 1, "settle_cap": max(1, 3 * base.epochs // 5)}
         return [orthogonal(base, self.closely(), max(self._alphas()), scale=self.scale, **method)]
 
-    def start(self) -> list[GreedyImages]:
-        """Return the chain at the second alpha from the other reading's start: 0.001 if ``scale`` is 1, and 1 else."""
-        base = replace(self.bases()[0], study="start", **BARE)
-        return [orthogonal(base, self.closely(), self._alphas()[-1], scale=0.001 if self.scale == 1 else 1.0)]
-
     def diverging(self) -> list[GreedyImages]:
         """Return a chain at an alpha that is too large, one epoch long."""
         base = replace(self.bases()[0], study="start", epochs=1, log_per_epoch=8, **BARE)

@@ -38,6 +38,8 @@ def rank_at_error(record: Record, error: float, of: str = "codes") -> float:
     """Return the rank when the test error first came down to ``error``, between two log entries by its logarithm.
 
     NaN when it never did.
+
+    Book: eq-equal-error
     """
     errors, ranks = record.arrays["error"], record.arrays[f"rank_{of}"]
     below = np.flatnonzero(errors <= error)
@@ -112,6 +114,8 @@ def plateau(alphas: Sequence[float], ranks: Sequence[float], tolerance: float = 
 
     ``ranks`` belong to ascending ``alphas``; NaN (diverged) ends the range. Between neighbours the change of the
     logarithm of the rank is scaled to a factor of three in alpha.
+
+    Book: eq-plateau
     """
     points = [(a, r) for a, r in zip(alphas, ranks, strict=True) if math.isfinite(r) and r > 0]
     flat = math.nan
@@ -123,7 +127,10 @@ def plateau(alphas: Sequence[float], ranks: Sequence[float], tolerance: float = 
 
 
 def elbow(ranks: Sequence[float], errors: Sequence[float]) -> float:
-    """Return the rank where log error against log rank lies farthest below the straight line between its ends."""
+    """Return the rank where log error against log rank lies farthest below the straight line between its ends.
+
+    Book: eq-elbow
+    """
     x, y = np.log(np.asarray(ranks, float)), np.log(np.asarray(errors, float))
     if len(x) < 3:
         return math.nan

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from implicit_rank.experiments.greedy_images_measures import MEASURES
 from implicit_rank.figures.captions import runs_shown
@@ -76,8 +76,10 @@ def against_rank(records: Sequence) -> Figure:
             axis.set(xscale="log", xlabel="rank of codes", ylabel=label)
             axis.margins(x=0.16, y=0.16)
             plain_axis(axis, "x")
+        accuracy_axis(axes[0])
         axes[0].set_title("Classification")
-        axes[1].set_title("Sampling (lower is better)")
+        axes[1].set(title="Sampling (lower is better)", yscale="log")
+        plain_axis(axes[1], "y")
         letter(axes)
     return figure
 
@@ -102,12 +104,15 @@ def against_alpha(records: Sequence) -> Figure:
                 axis.plot(alphas, means, label=f"N = {depth}", **style)
                 axis.scatter(*zip(*points, strict=True), s=12, color=style["color"], marker=marker)
                 gone = sorted({r.spec["alpha"] for r in group if r.scalars["diverged"]})
-                axis.plot(gone, [1.0] * len(gone), "x", color=style["color"], transform=axis.get_xaxis_transform(),
-                          clip_on=False, markersize=7, markeredgewidth=2)  # fmt: skip
+                if gone:
+                    axis.plot(gone, [1.0] * len(gone), "x", color=style["color"], transform=axis.get_xaxis_transform(),
+                              clip_on=False, markersize=7, markeredgewidth=2)  # fmt: skip
             if lost:
                 axis.axvspan(min(lost) / 1.2, max(lost) * 1.2, color="#000000", alpha=0.08, linewidth=0)
             axis.set(xscale="log", ylabel=label, title=title)
             plain_axis(axis, "x")
+            if label == ACCURACY:
+                accuracy_axis(axis)
             if measure in ("rank_codes", "distance"):
                 axis.set_yscale("log")
                 plain_axis(axis, "y")
@@ -141,6 +146,7 @@ def comparison(records: Sequence) -> Figure:
             axis.set(xscale="log", xlabel="rank of codes", ylabel=label)
             plain_axis(axis, "x")
         axes[0].set_title("Classification")
+        accuracy_axis(axes[0])
         axes[1].set(title="Sampling (lower is better)", yscale="log")
         plain_axis(axes[1], "y")
         letter(axes)
@@ -216,6 +222,14 @@ def _cloud(axis: Axes, records: Sequence, measure: str | Callable, method: str, 
     points = [(MEASURES["rank_codes"](r), MEASURES[measure](r)) for r in records]
     style = look(method) | ({"marker": marker} if marker else {})
     axis.scatter(*zip(*points, strict=True), s=size, alpha=0.75, linewidth=0, label=label, **style)
+
+
+def accuracy_axis(axis: Axes) -> None:
+    """Stretch accuracies towards 1, where they crowd: a logit scale with plain numbers."""
+    axis.set_yscale("logit")
+    axis.yaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98]))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def plain_axis(axis: Axes, which: str) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from implicit_rank.experiments.greedy_images_measures import gap, settled, threshold_rank
 from implicit_rank.figures.style import canvas, house, legend, letter, nothing, ramp, strokes
-from implicit_rank.figures.sun2021_images import EMPTY, METHODS, look, method_of, plain_axis
+from implicit_rank.figures.sun2021_images import ACCURACY, DISTANCE, EMPTY, METHODS, look, method_of, plain_axis
 from implicit_rank.store import filter_records
 
 
@@ -129,6 +129,25 @@ def stages(records: Sequence) -> Figure:
     return figure
 
 
+def starts(records: Sequence) -> Figure:
+    """Draw test error and code rank against epochs for members that differ in the size of W_e at the start."""
+    if not records:
+        return nothing(EMPTY)
+    with house():
+        figure, axes = canvas(1, 2, height=3.0)
+        for record, style in zip(records, strokes(len(records), markers=True), strict=True):
+            for axis, key in ((axes[0], "error"), (axes[1], "rank_codes")):
+                label = rf"$W_e$ starts at {record.spec['scale']:g}"
+                axis.plot(record.arrays["epochs"], record.arrays[key], label=label, **style)
+        axes[0].set(yscale="log", xlabel="epoch", ylabel="test error", title="Error")
+        axes[1].set(yscale="log", xlabel="epoch", ylabel="rank of codes", title="Rank")
+        for axis in axes:
+            plain_axis(axis, "y")
+        legend(axes[0], fontsize=8.5)
+        letter(axes)
+    return figure
+
+
 def divergence(records: Sequence) -> Figure:
     """Draw test error and the largest singular value of W_e against epochs for members that diverge, or do not."""
     if not records:
@@ -165,6 +184,32 @@ def elbow(records: Sequence, principal: tuple[Sequence[int], Sequence[float]] | 
         plain_axis(axis, "x")
         plain_axis(axis, "y")
         legend(axis, fontsize=8.5)
+    return figure
+
+
+def why(records: Sequence) -> Figure:
+    """Draw distance of samples against that of reconstructions, and accuracy against test error, every seed a point."""
+    chosen = [r for r in records if "distance" in r.scalars and "accuracy_best_codes" in r.scalars]
+    if not chosen:
+        return nothing(EMPTY)
+    with house():
+        figure, axes = canvas(1, 2, height=3.5)
+        pairs = (("distance_reconstructed", "distance"), ("error", "accuracy_best_codes"))
+        for axis, (across, up) in zip(axes, pairs, strict=True):
+            for method in METHODS:
+                group = [r for r in chosen if method_of(r) == method]
+                points = [(r.scalars[across], r.scalars[up]) for r in group]
+                if points:
+                    style = look(method) | {"s": 22, "alpha": 0.75, "linewidth": 0}
+                    axis.scatter(*zip(*points, strict=True), label=method, **style)
+            axis.set_xscale("log")
+            plain_axis(axis, "x")
+        axes[0].set(yscale="log", xlabel="distance of reconstructions", ylabel=DISTANCE, title="Sampling")
+        plain_axis(axes[0], "y")
+        axes[1].set(xlabel="test error", ylabel=ACCURACY, title="Classification")
+        letter(axes)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 

@@ -36,7 +36,10 @@ class TwoStages:
 
 
 def switched(model: Autoencoder, rank: int) -> Autoencoder:
-    """Return a copy of ``model`` whose chain is two layers of inner width ``rank``, from the truncated SVD of W_e."""
+    """Return a copy of ``model`` whose chain is two layers of inner width ``rank``, from the truncated SVD of W_e.
+
+    Book: eq-switch
+    """
     if not isinstance(model.chain, LinearChain):
         raise ValueError("only a model with a linear chain can be switched to two layers.")
     twin = copy.deepcopy(model)
