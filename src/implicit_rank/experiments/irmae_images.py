@@ -46,8 +46,8 @@ def reduced(profile: str) -> IrmaeImages:
             labels=(10, 100), draws=2, probe_steps=20,
         ),
         "quick": replace(
-            base, data="mnist-12k", epochs=4, log_per_epoch=3, samples=2000, labels=(10, 100, 1000), draws=4,
-            probe_steps=500,
+            base, data="mnist-12k", epochs=3, log_per_epoch=3, samples=1000, labels=(10, 100, 1000), draws=2,
+            probe_steps=300,
         ),
         "paper": replace(base, data="mnist", epochs=6, log_per_epoch=4, samples=5000, probe_steps=2500),
     }[profile]    # fmt: skip
