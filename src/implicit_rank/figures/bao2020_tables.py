@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
 from implicit_rank.figures.bao2020_recovery import NAMES, OPTIMISERS, first_step
 from implicit_rank.figures.slider import Html
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    """Return an HTML table that scrolls by itself on a narrow page, or a sentence where there is no row."""
-    if not rows:
-        return Html("<p>No stored run is there.</p>")
-    head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return Html(f"<div class='table-scroll'><table class='table'>{inner}</table></div>")
+from implicit_rank.figures.tables import table
 
 
 def median_steps(records: Sequence, level: float) -> float:

@@ -7,12 +7,12 @@ from html import escape
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator
 
 from implicit_rank.experiments.ablations import VARIANTS, variant
 from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.figures.slider import Html
-from implicit_rank.figures.style import COLOURS, DASHES, canvas, house, legend, letter, nothing
+from implicit_rank.figures.style import COLOURS, DASHES, canvas, house, legend, letter, nothing, plain_ticks
+from implicit_rank.figures.tables import EMPTY, scrolling
 
 LABELS = {
     "ae": "no maps (AE)",
@@ -82,10 +82,8 @@ def spectra(records: Sequence, names: Sequence[str], predicted: dict[str, np.nda
         right.set(xlabel="test error (falls to the right)", ylabel="values above 1 % of the largest")
         right.set(xscale="log", yscale="log", title="Rank along the run")
         right.invert_xaxis()
-        right.yaxis.set_major_formatter("{x:g}")
-        right.yaxis.set_minor_locator(NullLocator())
-        right.set_yticks([1, 2, 5, 10, 20, 50])
-        _plain_errors(right)
+        plain_ticks(right.yaxis, (1, 2, 5, 10, 20, 50))
+        plain_ticks(right.xaxis, (0.002, 0.005, 0.01, 0.02, 0.05, 0.1))
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
         letter((left, right))
@@ -187,7 +185,7 @@ def results(records: Sequence, names: Sequence[str] | None = None, words: dict[s
     """
     groups = chosen(records, names or list(VARIANTS))
     if not groups:
-        return Html("<p>No stored run is there.</p>")
+        return Html(EMPTY)
     table = {
         name: {key: [MEASURES[key](run) * COLUMNS[key][2] for run in runs] for key in COLUMNS}
         for name, runs in groups.items()
@@ -205,7 +203,7 @@ def results(records: Sequence, names: Sequence[str] | None = None, words: dict[s
         + "</tr>"
         for row in rows
     )
-    return _table(f"<tr>{head}</tr>", body)
+    return scrolling(f"<tr>{head}</tr>", body)
 
 
 def ingredients(records: Sequence, key: str = "rank_covariance", form: str = ".1f") -> Html:
@@ -222,7 +220,7 @@ def ingredients(records: Sequence, key: str = "rank_covariance", form: str = ".1
     )
     plain = f"<tr><th scope='row' style='text-align:left'>no maps</th><td colspan='2'>{cell('ae')}</td></tr>"
     head = "<tr><th></th><th scope='col'>small start</th><th scope='col'>large start</th></tr>"
-    return _table(head, rows + plain)
+    return scrolling(head, rows + plain)
 
 
 def average(records: Sequence, name: str, measure: str | Callable) -> float:
@@ -245,12 +243,6 @@ def _cell(values: Sequence[float], form: str) -> str:
     return f"{mean:{form}} ({low:{ends}}–{high:{ends}})"
 
 
-def _table(head: str, body: str) -> Html:
-    """Return a table that scrolls by itself on a narrow page."""
-    table = f"<table class='table'><thead>{head}</thead><tbody>{body}</tbody></table>"
-    return Html(f"<div class='table-scroll'>{table}</div>")
-
-
 def _html(text: str) -> str:
     return escape(text).replace("W_e", "<i>W<sub>e</sub></i>").replace("W^T", "<i>W</i><sup>T</sup>")
 
@@ -264,15 +256,6 @@ def _reach(groups: dict[str, list]) -> float:
     """Return an index beyond which no spectrum has anything above one thousandth."""
     last = max((_normalised(r.arrays["spectrum_codes"]) > 1e-3).sum() for runs in groups.values() for r in runs)
     return min(len(next(iter(groups.values()))[0].arrays["spectrum_codes"]), max(12, 1.25 * last))
-
-
-def _plain_errors(axis) -> None:
-    """Label an axis of errors with a few plain numbers."""
-    low, high = sorted(axis.get_xlim())
-    ticks = [t for t in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1) if low <= t <= high]
-    axis.set_xticks(ticks, labels=[f"{t:g}" for t in ticks])
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def _sheet(images: np.ndarray) -> np.ndarray:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from implicit_rank.experiments.irmae_images_measures import MEASURES, SIZES, label_error
 from implicit_rank.figures.captions import runs_shown
-from implicit_rank.figures.style import COLOURS, DASHES, MARKERS, canvas, house, legend, letter, nothing
+from implicit_rank.figures.style import COLOURS, DASHES, MARKERS, canvas, house, legend, letter, nothing, plain_ticks
 
 LABEL_INCHES = 0.95  # left of rows of pictures, for the models' names
 PUBLISHED = {    # Jing 2020, Table 2: error in percent by number of labels
@@ -236,13 +235,6 @@ def label_curves(records: Sequence, protocols: Sequence[tuple[str, str, str]] | 
         legend(axes[0, -1], loc="upper right", fontsize=8)
         letter(axes[0])
     return figure
-
-
-def plain_ticks(axis, values: Sequence[float]) -> None:
-    """Put the values that fit, written out, on a logarithmic axis."""
-    axis.set_major_locator(FixedLocator(list(values)))
-    axis.set_major_formatter("{x:,g}")
-    axis.set_minor_locator(NullLocator())
 
 
 def picture_rows(rows: list[list[np.ndarray]], labels: list[str], gap_after: int, pairs: int) -> tuple[Figure, list]:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from implicit_rank.experiments.known_dimension_measures import MEASURES
 from implicit_rank.figures.captions import runs_shown
-from implicit_rank.figures.style import canvas, house, legend, letter, nothing, strokes
+from implicit_rank.figures.style import canvas, house, legend, letter, nothing, plain_numbers, strokes
 
 EMPTY = "No stored run is there."
 GREY = "#777777"
@@ -198,10 +197,3 @@ def _picture(axis: Axes, pixels: np.ndarray) -> None:
     axis.grid(False)
     axis.spines[:].set_visible(True)
     axis.spines[:].set_color("#bbbbbb")
-
-
-def plain_numbers(axis) -> None:
-    """Write a logarithmic axis in plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from implicit_rank.experiments.known_dimension_measures import MEASURES, count_above
-from implicit_rank.figures.jing2020_shapes import EMPTY, GREY, by_model, drawn, plain_numbers, price_lines
-from implicit_rank.figures.style import canvas, house, legend, letter, nothing, ramp, strokes
+from implicit_rank.figures.jing2020_shapes import EMPTY, GREY, by_model, drawn, price_lines
+from implicit_rank.figures.style import canvas, house, legend, letter, nothing, plain_numbers, ramp, strokes
 
 
 def thresholds(records: Sequence) -> Figure:

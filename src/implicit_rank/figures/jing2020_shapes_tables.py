@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from implicit_rank.experiments.known_dimension_measures import MEASURES, at_error
-from implicit_rank.figures.bao2020_tables import table
+from implicit_rank.experiments.known_dimension_measures import MEASURES
+from implicit_rank.experiments.run_ranks import at_error
 from implicit_rank.figures.jing2020_shapes import by_model
 from implicit_rank.figures.slider import Html
+from implicit_rank.figures.tables import table
 
 FACTORS = {"position": "r2_position", "size": "r2_size", "hue": "r2_hue", "brightness": "r2_brightness"}
 STARTS = {"he": "He", "default": "PyTorch"}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 WIDTH = 7.5  # inches: the text column
 # Okabe and Ito's palette without its yellow, ordered so that neighbours also differ in lightness
@@ -99,3 +100,17 @@ def letter(axes: Sequence[Axes]) -> None:
     """Put (a), (b), ... in front of the titles."""
     for name, axis in zip("abcdefghijklmnop", axes, strict=False):
         axis.set_title(f"({name}) {axis.get_title(loc='left')}", loc="left")
+
+
+def plain_numbers(axis) -> None:
+    """Write a logarithmic axis (``axes.xaxis`` or ``axes.yaxis``) in plain numbers, few between the powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def plain_ticks(axis, values: Sequence[float]) -> None:
+    """Put the values that fit, written out, on a logarithmic axis, and nothing between them."""
+    axis.set_major_locator(FixedLocator(list(values)))
+    axis.set_major_formatter("{x:,g}")
+    axis.set_minor_locator(NullLocator())

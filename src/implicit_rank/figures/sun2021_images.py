@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from implicit_rank.experiments.greedy_images_measures import MEASURES
 from implicit_rank.figures.captions import runs_shown
-from implicit_rank.figures.style import COLOURS, MARKERS, canvas, house, legend, letter, nothing, ramp
+from implicit_rank.figures.style import COLOURS, MARKERS, canvas, house, legend, letter, nothing, plain_numbers, ramp
 from implicit_rank.store import filter_records
 
 EMPTY = "No stored run is there."
@@ -75,11 +75,11 @@ def against_rank(records: Sequence) -> Figure:
                 )
             axis.set(xscale="log", xlabel="rank of codes", ylabel=label)
             axis.margins(x=0.16, y=0.16)
-            plain_axis(axis, "x")
+            plain_numbers(axis.xaxis)
         accuracy_axis(axes[0])
         axes[0].set_title("Classification")
         axes[1].set(title="Sampling (lower is better)", yscale="log")
-        plain_axis(axes[1], "y")
+        plain_numbers(axes[1].yaxis)
         letter(axes)
     return figure
 
@@ -110,12 +110,12 @@ def against_alpha(records: Sequence) -> Figure:
             if lost:
                 axis.axvspan(min(lost) / 1.2, max(lost) * 1.2, color="#000000", alpha=0.08, linewidth=0)
             axis.set(xscale="log", ylabel=label, title=title)
-            plain_axis(axis, "x")
+            plain_numbers(axis.xaxis)
             if label == ACCURACY:
                 accuracy_axis(axis)
             if measure in ("rank_codes", "distance"):
                 axis.set_yscale("log")
-                plain_axis(axis, "y")
+                plain_numbers(axis.yaxis)
         for axis in axes[1]:
             axis.set_xlabel(r"$\alpha$")
         legend(axes[0, 0], loc="lower left")
@@ -144,11 +144,11 @@ def comparison(records: Sequence) -> Figure:
             if means:
                 axis.plot(*zip(*means, strict=True), color=look(METHODS[1])["color"], linewidth=1)
             axis.set(xscale="log", xlabel="rank of codes", ylabel=label)
-            plain_axis(axis, "x")
+            plain_numbers(axis.xaxis)
         axes[0].set_title("Classification")
         accuracy_axis(axes[0])
         axes[1].set(title="Sampling (lower is better)", yscale="log")
-        plain_axis(axes[1], "y")
+        plain_numbers(axes[1].yaxis)
         letter(axes)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.2)
@@ -230,11 +230,3 @@ def accuracy_axis(axis: Axes) -> None:
     axis.yaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98]))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_locator(NullLocator())
-
-
-def plain_axis(axis: Axes, which: str) -> None:
-    """Give a logarithmic axis plain numbers, few of them between the powers of ten."""
-    along = axis.xaxis if which == "x" else axis.yaxis
-    along.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    along.set_major_formatter("{x:g}")
-    along.set_minor_formatter(NullFormatter())

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from implicit_rank.experiments.greedy_images_measures import gap, settled, threshold_rank
-from implicit_rank.figures.style import canvas, house, legend, letter, nothing, ramp, strokes
-from implicit_rank.figures.sun2021_images import ACCURACY, DISTANCE, EMPTY, METHODS, look, method_of, plain_axis
+from implicit_rank.experiments.greedy_images_measures import gap, settled
+from implicit_rank.experiments.run_ranks import count_above
+from implicit_rank.figures.style import canvas, house, legend, letter, nothing, plain_numbers, ramp, strokes
+from implicit_rank.figures.sun2021_images import ACCURACY, DISTANCE, EMPTY, METHODS, look, method_of
 from implicit_rank.store import filter_records
 
 
@@ -30,7 +31,7 @@ def spectra(records: Sequence) -> Figure:
             for axis, name in zip(axes, ("effective", "codes"), strict=True):
                 values = record.arrays[f"singular_{name}"]
                 places = np.arange(1, len(values) + 1)
-                rank = threshold_rank(values, 0.01)
+                rank = count_above(values)
                 axis.plot(places, np.maximum(values, values[0] * 1e-5), label=f"{alpha:g}: rank {rank}", **style)
                 axis.plot([1, rank], [0.01 * values[0]] * 2, color=style["color"], linestyle=":", linewidth=1)
                 if name == "effective":
@@ -38,7 +39,7 @@ def spectra(records: Sequence) -> Figure:
                     axis.plot(place, values[place - 1], "o", color=style["color"], fillstyle="none", markersize=9)
         for axis, title in zip(axes, ("Effective matrix", "Codes"), strict=True):
             axis.set(xscale="log", yscale="log", xlabel="index", ylabel="singular value", title=title)
-            plain_axis(axis, "x")
+            plain_numbers(axis.xaxis)
             axis.legend(title=r"$\alpha$", fontsize=8, title_fontsize=8, loc="lower left")
         letter(axes)
     return figure
@@ -61,8 +62,8 @@ def at_equal_error(records: Sequence, of: str = "codes") -> Figure:
                 axis.plot(error[-1], rank[-1], "o", color=style["color"], markersize=4)
         axis.invert_xaxis()
         axis.set(xscale="log", yscale="log", xlabel="test error, falling from left to right", ylabel="rank of codes")
-        plain_axis(axis, "x")
-        plain_axis(axis, "y")
+        plain_numbers(axis.xaxis)
+        plain_numbers(axis.yaxis)
         axis.legend(fontsize=8.5, loc="upper left")
     return figure
 
@@ -96,7 +97,7 @@ def stopping(records: Sequence, tolerances: Sequence[int] = (0, 1, 3)) -> Figure
                         words = f"within {tolerance} for 5 epochs" if name == "effective" else None
                         axis.plot(epoch, rank, marker, label=words, **ring)
             axis.set(yscale="log", xlabel="epoch", ylabel="rank", title=kind_of(record))
-            plain_axis(axis, "y")
+            plain_numbers(axis.yaxis)
             legend(axis, fontsize=8)
         letter(axes[0])
     return figure
@@ -123,7 +124,7 @@ def stages(records: Sequence) -> Figure:
         axes[0].set(yscale="log", ylabel="test error", xlabel="epoch", title="Error")
         axes[1].set(yscale="log", ylabel="rank of codes", xlabel="epoch", title="Rank")
         for axis in axes:
-            plain_axis(axis, "y")
+            plain_numbers(axis.yaxis)
         legend(axes[0], fontsize=8.5)
         letter(axes)
     return figure
@@ -142,7 +143,7 @@ def starts(records: Sequence) -> Figure:
         axes[0].set(yscale="log", xlabel="epoch", ylabel="test error", title="Error")
         axes[1].set(yscale="log", xlabel="epoch", ylabel="rank of codes", title="Rank")
         for axis in axes:
-            plain_axis(axis, "y")
+            plain_numbers(axis.yaxis)
         legend(axes[0], fontsize=8.5)
         letter(axes)
     return figure
@@ -181,8 +182,8 @@ def elbow(records: Sequence, principal: tuple[Sequence[int], Sequence[float]] | 
             if points:
                 axis.scatter(*zip(*points, strict=True), s=20, label=method, alpha=0.75, linewidth=0, **look(method))
         axis.set(xscale="log", yscale="log", xlabel="rank of codes", ylabel="test error")
-        plain_axis(axis, "x")
-        plain_axis(axis, "y")
+        plain_numbers(axis.xaxis)
+        plain_numbers(axis.yaxis)
         legend(axis, fontsize=8.5)
     return figure
 
@@ -203,9 +204,9 @@ def why(records: Sequence) -> Figure:
                     style = look(method) | {"s": 22, "alpha": 0.75, "linewidth": 0}
                     axis.scatter(*zip(*points, strict=True), label=method, **style)
             axis.set_xscale("log")
-            plain_axis(axis, "x")
+            plain_numbers(axis.xaxis)
         axes[0].set(yscale="log", xlabel="distance of reconstructions", ylabel=DISTANCE, title="Sampling")
-        plain_axis(axes[0], "y")
+        plain_numbers(axes[0].yaxis)
         axes[1].set(xlabel="test error", ylabel=ACCURACY, title="Classification")
         letter(axes)
         handles, labels = axes[0].get_legend_handles_labels()
@@ -225,12 +226,12 @@ def thresholds(records: Sequence) -> Figure:
     with house():
         figure, axis = canvas(height=3.2)
         for (name, group), style in zip(kinds.items(), strokes(len(kinds)), strict=True):
-            ranks = [[threshold_rank(r.arrays["singular_codes"], level) for level in levels] for r in group]
+            ranks = [[count_above(r.arrays["singular_codes"], level) for level in levels] for r in group]
             axis.step(levels, np.median(ranks, axis=0), where="mid", label=name, **style)
         axis.axvline(0.01, color="black", linewidth=0.8, linestyle=":")
         axis.set(xscale="log", yscale="log", ylabel="rank of codes")
         axis.set_xlabel("threshold, as a share of the largest singular value")
-        plain_axis(axis, "y")
+        plain_numbers(axis.yaxis)
         legend(axis, fontsize=8.5)
     return figure
 

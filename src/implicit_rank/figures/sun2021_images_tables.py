@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from implicit_rank.experiments.greedy_images_measures import LEVELS, MEASURES, gap, rank_at_error
-from implicit_rank.figures.bao2020_tables import table
+from implicit_rank.experiments.greedy_images_measures import LEVELS, MEASURES, gap
+from implicit_rank.experiments.run_ranks import at_error
 from implicit_rank.figures.slider import Html
 from implicit_rank.figures.sun2021_images import METHODS, method_of
 from implicit_rank.figures.sun2021_images_more import kind_of
+from implicit_rank.figures.tables import table
 from implicit_rank.spectra import effective_rank
 
 
@@ -57,7 +58,7 @@ def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
     """Return code ranks when a member's test error first came down to each of the levels, and at the end."""
     rows = []
     for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
-        cells = [spread([rank_at_error(r, level) for r in group], 0) for level in levels]
+        cells = [spread([at_error(r, level, "rank_codes") for r in group], 0) for level in levels]
         end = [MEASURES["rank_codes"](r) for r in group], [MEASURES["error"](r) for r in group]
         rows.append([name, *cells, f"{spread(end[0], 0)} at {np.mean(end[1]):.4f}"])
     return table(["member", *(f"at {level:g}" for level in levels), "at the end"], rows)
