@@ -15,7 +15,7 @@ from implicit_rank.experiments.ablations_chapter import (
     predicted_spectra,
     starting_values,
 )
-from implicit_rank.experiments.ablations_measures import MEASURES, at_error
+from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.figures import jing2020_ablations as figures
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
@@ -169,13 +169,6 @@ def test_frozen_maps_stay_and_learned_ones_are_kept_after_training(runs):
     assert not np.allclose(full.arrays["singular_effective"], full.arrays["singular_effective_start"], rtol=1e-3)
     # the first of its two trainings is the full model's
     np.testing.assert_allclose(later.arrays["singular_effective"], full.arrays["singular_effective"], rtol=1e-4)
-
-
-def test_rank_at_an_error_is_interpolated_in_its_logarithm(runs):
-    record = replace(runs[0], arrays={"error": np.array([0.4, 0.04, 0.01]), "rank": np.array([1.0, 3.0, 7.0])})
-    assert at_error(record, "rank", 0.02) == pytest.approx(5)
-    assert at_error(record, "rank", 0.5) == 1
-    assert np.isnan(at_error(record, "rank", 0.001))
 
 
 def test_predictions(runs):

@@ -106,13 +106,6 @@ def test_a_diverged_member_has_no_nan_on_its_way_and_no_downstream_numbers():
     assert len(more.divergence([lost]).axes) == 2
 
 
-def test_rank_at_an_error_lies_between_two_entries():
-    record = made(error=[0.1, 0.04, 0.01], rank_codes=[20, 4, 8], epochs=[0, 1, 2])
-    assert measures.rank_at_error(record, 0.02) == pytest.approx(6)    # half-way between 0.04 and 0.01 by logarithms
-    assert measures.rank_at_error(record, 0.04) == pytest.approx(4)
-    assert math.isnan(measures.rank_at_error(record, 0.005))
-
-
 def test_the_stopping_rule_fires_on_nothing_or_never():
     epochs = np.arange(12)
     vacuous = made(epochs=epochs, rank_effective=np.full(12, 128.0))

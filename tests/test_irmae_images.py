@@ -23,7 +23,7 @@ from implicit_rank.experiments.irmae_images import MEASURES, IrmaeImages, preset
 from implicit_rank.experiments.irmae_images_chapter import IrmaeImagesChapter
 from implicit_rank.experiments.irmae_images_evaluate import active_units, in_few_levels
 from implicit_rank.experiments.irmae_images_labels import draws_of, label_sizes, least_errors, shortened, subset_rule
-from implicit_rank.experiments.irmae_images_measures import label_error, rank_at
+from implicit_rank.experiments.irmae_images_measures import label_error
 from implicit_rank.figures import jing2020_images as figures
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import Record, Store, live_record, spec_hash
@@ -108,20 +108,6 @@ def test_ensembles_hold_every_member_once():
     parts = irmae_images.batches(specs)
     assert sorted(spec_hash(spec) for part in parts for spec in part) == sorted(map(spec_hash, specs))
     assert all(len(part) == 1 or not any(spec.supervised for spec in part) for part in parts)
-
-
-def course(errors, ranks):
-    return Record("irmae_images", {}, {}, {"error": np.array(errors), "rank_covariance": np.array(ranks)}, {})
-
-
-def test_rank_at_an_error_is_interpolated_where_it_is_first_reached():
-    run_ = course([0.1, 0.04, 0.01, 0.02, 0.005], [1, 4, 8, 9, 20])
-    assert rank_at(0.01)(run_) == 8
-    assert rank_at(0.02)(run_) == pytest.approx(6)    # the geometric middle of 0.04 and 0.01
-    assert math.isnan(rank_at(0.001)(run_))
-    assert math.isnan(rank_at(0.05)(run_))    # between the start, which has no rank to speak of, and the first entry
-    assert math.isnan(rank_at(0.2)(run_))
-    assert math.isnan(rank_at(0.01)(Record("irmae_images", {}, {}, {}, {})))
 
 
 def test_label_errors_are_read_in_percent_by_place():

@@ -10,7 +10,6 @@ import torch
 from implicit_rank.data.shapes import shapes
 from implicit_rank.experiments import known_dimension as family
 from implicit_rank.experiments import known_dimension_full as full
-from implicit_rank.experiments import known_dimension_measures as measures
 from implicit_rank.experiments.known_dimension import KnownDimension
 from implicit_rank.experiments.known_dimension_chapter import KnownDimensionChapter
 from implicit_rank.experiments.known_dimension_evaluation import STEPS, halfway, middles, paths
@@ -100,14 +99,6 @@ def test_prices_follow_rules_and_refuse_other_data():
     with pytest.raises(ValueError, match="data must be one of"):
         prices("mnist")
 
-
-def test_ranks_at_an_error_lie_between_log_entries():
-    course = {"error": np.array([0.1, 0.01, 0.001]), "rank_covariance": np.array([2.0, 4.0, 8.0])}
-    record = live_record(KnownDimension(), {}, course)
-    assert measures.at_error(record, 0.01) == 4
-    assert measures.at_error(record, 10**-2.5) == pytest.approx(6)
-    assert measures.at_error(record, 0.5) == 2
-    assert np.isnan(measures.at_error(record, 1e-4))
 
 
 def test_presets():

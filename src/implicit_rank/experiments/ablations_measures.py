@@ -6,26 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from implicit_rank.experiments.run_ranks import at_error, count_above
 from implicit_rank.store import Record
 
 MATCHED = (0.025, 0.02, 0.015)  # mean squared errors at which ranks are compared along the runs
-
-
-def at_error(record: Record, course: str, error: float) -> float:
-    """Return what a stored course is when the test error first comes down to ``error``; NaN if it never does.
-
-    Between the two log entries around that moment it is interpolated in the logarithm of the error.
-    """
-    errors, values = np.asarray(record.arrays["error"], float), np.asarray(record.arrays[course], float)
-    below = np.flatnonzero(errors <= error)
-    if not len(below):
-        return float("nan")
-    after = below[0]
-    if after == 0:
-        return float(values[0])
-    before = after - 1
-    share = np.log(errors[before] / error) / np.log(errors[before] / errors[after])
-    return float(values[before] + share * (values[after] - values[before]))
 
 
 def scalar(name: str) -> Callable[[Record], float]:
@@ -35,8 +19,7 @@ def scalar(name: str) -> Callable[[Record], float]:
 
 def rank_features(record: Record) -> float:
     """Return the count above one hundredth in the covariance spectrum of the features before the maps."""
-    spectrum = record.arrays["spectrum_features"]
-    return float((spectrum > 0.01 * spectrum.max()).sum())
+    return float(count_above(record.arrays["spectrum_features"]))
 
 
 def compensation(record: Record) -> float:
@@ -69,7 +52,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
 }  # fmt: skip
 MEASURES |= {"rank_features": rank_features, "compensation": compensation}
 MEASURES |= {
-    f"{name}_at_{error:g}": lambda record, course=course, error=error: at_error(record, course, error)
+    f"{name}_at_{error:g}": lambda record, course=course, error=error: at_error(record, error, course)
     for name, course in (("rank", "rank_covariance"), ("rank_codes", "rank_codes"))
     for error in MATCHED
 }

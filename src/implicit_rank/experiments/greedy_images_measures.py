@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from implicit_rank.experiments.run_ranks import at_error, count_above
 from implicit_rank.store import Record
 from implicit_rank.train.rules import StableRank
 
@@ -34,22 +35,6 @@ def diverged(record: Record) -> float:
     return float(bool(record.scalars["diverged"]))
 
 
-def rank_at_error(record: Record, error: float, of: str = "codes") -> float:
-    """Return the rank when the test error first came down to ``error``, between two log entries by its logarithm.
-
-    NaN when it never did.
-
-    Book: eq-equal-error
-    """
-    errors, ranks = record.arrays["error"], record.arrays[f"rank_{of}"]
-    below = np.flatnonzero(errors <= error)
-    if not len(below) or below[0] == 0:
-        return math.nan
-    i = below[0]
-    share = math.log(errors[i - 1] / error) / math.log(errors[i - 1] / errors[i])
-    return float(ranks[i - 1] + share * (ranks[i] - ranks[i - 1]))
-
-
 def gap(singular_values: np.ndarray, among: int = 64) -> tuple[int, float]:
     """Return after how many values a descending spectrum falls the most, and by which factor, among the first ones."""
     kept = singular_values[: among + 1].astype(float)
@@ -58,11 +43,6 @@ def gap(singular_values: np.ndarray, among: int = 64) -> tuple[int, float]:
     falls[~np.isfinite(falls)] = 0
     place = int(falls.argmax())
     return place + 1, float(falls[place])
-
-
-def threshold_rank(singular_values: np.ndarray, threshold: float) -> int:
-    """Return how many values exceed ``threshold`` times the largest."""
-    return int((singular_values > threshold * singular_values.max()).sum())
 
 
 def grown(record: Record, factor: float = 2.0) -> np.ndarray:
@@ -150,7 +130,7 @@ def _of_effective(read: Callable[[np.ndarray], float]) -> Callable[[Record], flo
 
 MEASURES: dict[str, Callable[[Record], float]] = {
     **{name: scalar(name) for name in SCALARS},
-    **{f"rank_codes_at_{level:g}": lambda r, e=level: rank_at_error(r, e) for level in LEVELS},
+    **{f"rank_codes_at_{level:g}": lambda r, e=level: at_error(r, e, "rank_codes") for level in LEVELS},
     "diverged": diverged,
     "ranks_apart": lambda record: scalar("rank_effective")(record) - scalar("rank_codes")(record),
     "switch_jump": switch_jump,
@@ -158,7 +138,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "gap_factor": _of_effective(lambda values: gap(values)[1]),
     "gap_off": lambda record: abs(MEASURES["gap_place"](record) - scalar("rank_codes")(record)),
     "largest": _of_effective(lambda values: values[0]),
-    "rank_effective_10": _of_effective(lambda values: threshold_rank(values, 0.1)),
+    "rank_effective_10": _of_effective(lambda values: count_above(values, 0.1)),
     "rule_epoch": lambda record: settled(record)[0],
     "rule_rank": lambda record: settled(record)[1],
     "rule_epoch_codes": lambda record: settled(record, tolerance=1, of="codes")[0],

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from implicit_rank.experiments.run_ranks import at_error
+
 SIZES = (10, 100, 1000, 10_000, 60_000)
 NAMES = (
     "error", "test_error", "rank_effective", "rank_codes", "rank_covariance", "test_rank_codes",
@@ -25,29 +27,6 @@ def scalar(name: str) -> Callable:
     def read(run) -> float:
         value = math.nan if run.scalars.get("diverged") else run.scalars.get(name)
         return math.nan if value is None else float(value)
-
-    return read
-
-
-def rank_at(target: float, name: str = "rank_covariance") -> Callable:
-    """Return the measure "rank when the reconstruction error first came down to ``target``", interpolated in log error.
-
-    NaN for a run that never got there, or was there at its first entry after the start: the rank of a start, when
-    nothing is learned yet, has no part in it.
-
-    Book: eq-rank-at-error
-    """
-
-    def read(run) -> float:
-        if "error" not in run.arrays:
-            return math.nan
-        errors, ranks = run.arrays["error"].astype(float), run.arrays[name].astype(float)
-        below = np.flatnonzero(errors <= target)
-        if not len(below) or below[0] <= 1:
-            return math.nan
-        i = below[0]
-        share = math.log(errors[i - 1] / target) / math.log(errors[i - 1] / errors[i])
-        return float(ranks[i - 1] + share * (ranks[i] - ranks[i - 1]))
 
     return read
 
@@ -87,8 +66,10 @@ def ratio(first: Callable, second: Callable) -> Callable:
 
 MEASURES: dict[str, Callable] = {name: scalar(name) for name in NAMES}
 MEASURES |= {f"{kind}_{name}": scalar(f"{kind}_{name}") for kind in ("classifier", "fid") for name in SETS}
-MEASURES |= {f"rank_at_{target:g}": rank_at(target) for target in TARGETS}
-MEASURES |= {f"rank_codes_at_{target:g}": rank_at(target, "rank_codes") for target in TARGETS}
+MEASURES |= {f"rank_at_{target:g}": lambda run, e=target: at_error(run, e) for target in TARGETS}
+MEASURES |= {
+    f"rank_codes_at_{target:g}": lambda run, e=target: at_error(run, e, "rank_codes") for target in TARGETS
+}
 for _size in SIZES:
     # as the released code has it: features before the maps, least error on the test set
     MEASURES[f"released_{_size}"] = label_error("released_best", _size, "before")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from implicit_rank.experiments import run_ranks
+from implicit_rank.experiments.run_ranks import at_error
 from implicit_rank.spectra import effective_rank
 from implicit_rank.store import Record
 
@@ -27,32 +29,15 @@ def mean_of(*names: str) -> Callable[[Record], float]:
     return lambda record: float(np.mean([record.scalars[name] for name in names]))
 
 
-def at_error(record: Record, level: float, course: str = "rank_covariance") -> float:
-    """Return a course's value where the error first falls to ``level``, between log entries on a line in log error.
-
-    NaN when it never does.
-    """
-    error, values = np.asarray(record.arrays["error"], float), np.asarray(record.arrays[course], float)
-    below = np.flatnonzero(error <= level)
-    if not len(below):
-        return math.nan
-    i = int(below[0])
-    if i == 0:
-        return float(values[0])
-    share = math.log(error[i - 1] / level) / math.log(error[i - 1] / error[i])
-    return float(values[i - 1] + share * (values[i] - values[i - 1]))
-
-
 def steps_to(record: Record, level: float) -> float:
     """Return the epochs until the error first falls to ``level``; infinite when it never does."""
-    epochs = at_error(record, level, "epochs")
+    epochs = at_error(record, level, "epochs", from_start=True)
     return math.inf if math.isnan(epochs) else epochs
 
 
 def count_above(record: Record, threshold: float) -> float:
     """Return how many singular values of the final covariance of the codes exceed a share of the largest."""
-    values = record.arrays["spectrum_codes"]
-    return float((values > threshold * values.max()).sum())
+    return float(run_ranks.count_above(record.arrays["spectrum_codes"], threshold))
 
 
 def count_spread(record: Record) -> float:
