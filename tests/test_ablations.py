@@ -221,3 +221,10 @@ def test_parameters_of_the_chapter():
             AblationsChapter(**fields)
     with pytest.raises(ParameterError, match="draws must be"):
         Ablations(draws=0)
+
+
+def test_no_two_lines_of_a_figure_look_alike():
+    names = ("full", "shared", "pairs", "transpose", "large")
+    figure = figures.start_spectra({name: np.array([1.0, 0.5, 0.1]) for name in names})
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == len(names)

@@ -27,13 +27,18 @@ LABELS = {
     "large": "large start",
     "large frozen": "large start, frozen",
 }
-# one look per model in the whole chapter; the two that every figure has are the black and the blue line
+# One look per model in the whole chapter; those that never stand in one figure may share it.
 LOOKS = {
     "ae": ("#000000", DASHES[2]),
     "full": (COLOURS[0], DASHES[0]),
-    **dict(zip(("frozen", "relu", "shared"), zip([COLOURS[1]] * 3, DASHES[1:2] * 3, strict=True), strict=True)),
-    **dict(zip(("frozen trained", "tanh", "pairs"), zip([COLOURS[2]] * 3, DASHES[3:4] * 3, strict=True), strict=True)),
-    **dict(zip(("large", "transpose"), zip([COLOURS[3]] * 2, DASHES[4:5] * 2, strict=True), strict=True)),
+    "frozen": (COLOURS[1], DASHES[1]),
+    "relu": (COLOURS[1], DASHES[1]),
+    "shared": (COLOURS[1], DASHES[1]),
+    "frozen trained": (COLOURS[2], DASHES[3]),
+    "tanh": (COLOURS[2], DASHES[3]),
+    "pairs": (COLOURS[2], DASHES[3]),
+    "transpose": (COLOURS[3], DASHES[4]),
+    "large": (COLOURS[5], DASHES[6]),
     "large frozen": (COLOURS[6], DASHES[5]),
 }
 FLOOR = 1e-6    # of normalised spectra
