@@ -2,7 +2,8 @@
 
 Both are ridge regressions in their dual form: linear on whitened codes, and with Gaussian kernels on the codes as they
 are and whitened. Kernel width and penalty are chosen for each factor on held-out training codes; R^2 is taken on test
-codes that were never fitted. Scaling all codes by one number changes nothing.
+codes that were never fitted. Scaling all codes by one number changes nothing. Codes that do not vary, as a large
+penalty makes them, leave only the mean to predict with: R^2 of 0 up to the sample's deviation.
 
 Colour is judged twice: channel by channel, and by hue. A network that knows how bright a shape is but not its hue
 already explains a third of uniform red, green and blue, so their R^2 alone says little. "brightness" is the mean of the
@@ -51,7 +52,7 @@ def factor_scores(
 
     ``factors`` and ``test_factors`` map names to ``(n,)`` and ``(t,)``; "r", "g" and "b" together add "brightness" and
     "hue". At most ``samples`` codes, drawn by ``seed``, are used, a fifth of them to choose width and penalty. Raises
-    ValueError for shapes that do not fit, codes that are not finite or do not vary, or a factor that does not vary.
+    ValueError for shapes that do not fit, codes that are not finite, or a factor that does not vary.
     """
     names = list(factors)
     targets, test_targets = _targets(codes, factors, "codes"), _targets(test_codes, test_factors, "test codes")
@@ -62,21 +63,8 @@ def factor_scores(
             raise ValueError(f"factor {name!r} does not vary on the test codes, so it has no R^2.")
     if min(samples, len(codes)) < 10:
         raise ValueError(f"at least 10 codes are needed to fit and choose, not {min(samples, len(codes))}.")
-    mean, axes, _ = principal_coordinates(codes)
-    if not axes.shape[1]:
-        raise ValueError("codes that do not vary say nothing about any factor.")
     rows = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))[:samples]
-    plain = (codes[rows].detach().cpu().double() - mean) @ axes
-    test = (test_codes.detach().cpu().double() - mean) @ axes
-    deviations = plain.std(dim=0).clamp_min(torch.finfo(torch.float64).tiny)
-    white, white_test = plain / deviations, test / deviations
-    linear = _fit([(_affine, white, white_test)], targets[rows])
-    kernels = [
-        (_gaussian(width * _median_distance(points)), points, other)
-        for points, other in ((plain, test), (white, white_test))
-        for width in WIDTHS
-    ]
-    nonlinear = _fit(kernels, targets[rows])
+    linear, nonlinear = _predictions(codes, targets, test_codes, rows)
     scores = [_scores(names, predicted, test_targets) for predicted in (linear, nonlinear)]
     two_valued = [i for i, column in enumerate(test_targets.T) if len(column.unique()) == 2]
     accuracy = {
@@ -92,6 +80,25 @@ def factor_scores(
 def r_squared(predicted: Tensor, actual: Tensor) -> float:
     """Return 1 - (squared error) / (squared deviation from the mean), summed over ``(n,)`` or ``(n, coordinates)``."""
     return 1 - float((predicted - actual).square().sum() / (actual - actual.mean(dim=0)).square().sum())
+
+
+def _predictions(codes: Tensor, targets: Tensor, test_codes: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the linear and the nonlinear regression's test predictions ``(t, f)``, fitted on the codes of ``rows``."""
+    mean, axes, _ = principal_coordinates(codes)
+    if not axes.shape[1]:
+        constant = targets[rows].mean(dim=0).expand(len(test_codes), -1)
+        return constant, constant
+    plain = (codes[rows].detach().cpu().double() - mean) @ axes
+    test = (test_codes.detach().cpu().double() - mean) @ axes
+    deviations = plain.std(dim=0).clamp_min(torch.finfo(torch.float64).tiny)
+    white, white_test = plain / deviations, test / deviations
+    linear = _fit([(_affine, white, white_test)], targets[rows])
+    kernels = [
+        (_gaussian(width * _median_distance(points)), points, other)
+        for points, other in ((plain, test), (white, white_test))
+        for width in WIDTHS
+    ]
+    return linear, _fit(kernels, targets[rows])
 
 
 def _fit(kernels, targets: Tensor) -> Tensor:

@@ -68,7 +68,6 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
         rounds += [[replace(ae, depth=8)], [replace(ae, depth=2)]]
         rounds += [[replace(irmae, conv_start="he"), replace(ae, conv_start="he")]]
         rounds += [[replace(irmae, shuffle=False), replace(vae, beta=NO_DIVERGENCE)]]
-        rounds += [[replace(spec, precision="bfloat16") for spec in (ae, replace(ae, depth=8))]]
     seeds = seeds or ((0, 1, 2) if profile == "paper" else (0,))
     return [replace(spec, seed=seed) for specs in rounds for seed in seeds for spec in specs]
 
