@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +12,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from implicit_rank.data import second_moments
-from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import Spec
 from implicit_rank.theory import landscape as theory
@@ -75,21 +74,18 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 def run(
     specs: Sequence[Conditioning],
     device: str = "cpu",
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Compute every member's condition numbers and bounds, in float64 on the CPU whatever ``device`` says."""
-    results = []
-    for i, spec in enumerate(specs):
-        began = time.perf_counter()
-        s = eigenvalues(spec)
-        scalars, arrays = condition_numbers(s)
-        results.append(Result(spec, scalars, {"s": s.numpy(), **arrays}, seconds=time.perf_counter() - began))
-        if on_done is not None:
-            on_done(results[-1])
-        if progress is not None:
-            progress((i + 1) / len(specs), f"{spec.spectrum}, k = {spec.k}, seed {spec.seed}")
-    return results
+    return run_each(specs, evaluate, progress, on_done)
+
+
+def evaluate(spec: Conditioning) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return a member's condition numbers and bounds, and its eigenvalues."""
+    s = eigenvalues(spec)
+    scalars, arrays = condition_numbers(s)
+    return scalars, {"s": s.numpy(), **arrays}
 
 
 def eigenvalues(spec: Conditioning) -> Tensor:

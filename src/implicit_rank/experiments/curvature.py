@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments
 from implicit_rank.experiments.landscape import flat_hessian, moments_with
-from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.linear import models
 from implicit_rank.linear.operators import DenseMoments
 from implicit_rank.linear.regularised import train_regularised
@@ -52,30 +51,27 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 def run(
     specs: Sequence[Curvature],
     device: str = "cpu",
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Check every statement on every instance, in float64 on the CPU whatever ``device`` says."""
-    results = []
-    for i, spec in enumerate(specs):
-        began = time.perf_counter()
-        generator = torch.Generator().manual_seed(spec.seed)
-        s = (0.3 + torch.rand(spec.D, generator=generator, dtype=torch.float64)).cumsum(0).flip(0)
-        moments = moments_with(s, generator)
-        prior = 0.3 + torch.rand(spec.k, generator=generator, dtype=torch.float64)
-        prior = prior / prior.sum()
-        scalars = {
-            **closed_form_checks(spec, prior, generator),
-            **hessian_checks(moments, prior, generator),
-            **pace_checks(moments, prior, spec),
-        }
-        arrays = {"s": s.numpy(), "prior": prior.numpy()}
-        results.append(Result(spec, scalars, arrays, seconds=time.perf_counter() - began))
-        if on_done is not None:
-            on_done(results[-1])
-        if progress is not None:
-            progress((i + 1) / len(specs), f"D = {spec.D}, k = {spec.k}, seed {spec.seed}")
-    return results
+    return run_each(specs, evaluate, progress, on_done)
+
+
+def evaluate(spec: Curvature) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Draw a member's instance and check every statement on it."""
+    generator = torch.Generator().manual_seed(spec.seed)
+    s = (0.3 + torch.rand(spec.D, generator=generator, dtype=torch.float64)).cumsum(0).flip(0)
+    moments = moments_with(s, generator)
+    prior = 0.3 + torch.rand(spec.k, generator=generator, dtype=torch.float64)
+    prior = prior / prior.sum()
+    scalars = {
+        **closed_form_checks(spec, prior, generator),
+        **hessian_checks(moments, prior, generator),
+        **pace_checks(moments, prior, spec),
+    }
+    arrays = {"s": s.numpy(), "prior": prior.numpy()}
+    return scalars, arrays
 
 
 def closed_form_checks(spec: Curvature, prior: Tensor, generator: torch.Generator) -> dict[str, float]:

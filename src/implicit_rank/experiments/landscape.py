@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments, decompose
 from implicit_rank.experiments.landscape_descent import descent_checks, plane_checks, root_checks
-from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import ParameterError, Parameters, option
 from implicit_rank.store import Spec
 from implicit_rank.theory import landscape as theory
@@ -79,28 +78,25 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 def run(
     specs: Sequence[Landscape],
     device: str = "cpu",
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Check every statement on every instance, in float64 on the CPU whatever ``device`` says."""
-    results = []
-    for i, spec in enumerate(specs):
-        began = time.perf_counter()
-        moments, s, lam = draw(spec)
-        scalars = {
-            **symmetry_checks(moments.C, spec),
-            **class_checks(moments, s, lam),
-            **root_checks(moments, lam, spec.roots, spec.seed),
-            **descent_checks(moments, s, lam, spec.starts, spec.seed),
-            **plane_checks(s, lam),
-        }
-        arrays = {"s": s.numpy(), "penalties": lam.numpy()}
-        results.append(Result(spec, scalars, arrays, seconds=time.perf_counter() - began))
-        if on_done is not None:
-            on_done(results[-1])
-        if progress is not None:
-            progress((i + 1) / len(specs), f"D = {spec.D}, k = {spec.k}, seed {spec.seed}")
-    return results
+    return run_each(specs, evaluate, progress, on_done)
+
+
+def evaluate(spec: Landscape) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Draw a member's instance and check every statement on it."""
+    moments, s, lam = draw(spec)
+    scalars = {
+        **symmetry_checks(moments.C, spec),
+        **class_checks(moments, s, lam),
+        **root_checks(moments, lam, spec.roots, spec.seed),
+        **descent_checks(moments, s, lam, spec.starts, spec.seed),
+        **plane_checks(s, lam),
+    }
+    arrays = {"s": s.numpy(), "penalties": lam.numpy()}
+    return scalars, arrays
 
 
 def draw(spec: Landscape) -> tuple[SecondMoments, Tensor, Tensor]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from implicit_rank.experiments.landscape import moments_with
-from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.linear.loop import recording_steps
 from implicit_rank.linear.optimisers import OPTIMISERS
 from implicit_rank.linear.regularised import start_weights, train_regularised
@@ -57,7 +57,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 def run(
     specs: Sequence[RagStart],
     device: str = "cpu",
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Train all members of one optimiser, length and shape together, in float64."""

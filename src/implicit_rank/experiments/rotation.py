@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments
 from implicit_rank.experiments.landscape import moments_with
-from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import ParameterError, Parameters, option
 from implicit_rank.spectra import axis_distance
 from implicit_rank.store import Spec
@@ -74,28 +73,25 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 def run(
     specs: Sequence[Rotation],
     device: str = "cpu",
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Check every statement on every instance, in float64 on the CPU whatever ``device`` says."""
-    results = []
-    for i, spec in enumerate(specs):
-        began = time.perf_counter()
-        g = torch.Generator().manual_seed(spec.seed)
-        s = 0.3 + (0.4 + torch.rand(spec.D, generator=g, dtype=torch.float64)).cumsum(0).flip(0)
-        moments = moments_with(s, g)
-        scalars = {
-            **step_checks(moments.C, spec.k, g),
-            **gha_checks(moments.C, spec.k, g),
-            **flow_checks(s[: spec.k], spec),
-            **fixed_point_checks(moments, spec.k, g),
-        }
-        results.append(Result(spec, scalars, {"s": s.numpy()}, seconds=time.perf_counter() - began))
-        if on_done is not None:
-            on_done(results[-1])
-        if progress is not None:
-            progress((i + 1) / len(specs), f"D = {spec.D}, k = {spec.k}, seed {spec.seed}")
-    return results
+    return run_each(specs, evaluate, progress, on_done)
+
+
+def evaluate(spec: Rotation) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Draw a member's instance and check every statement on it."""
+    g = torch.Generator().manual_seed(spec.seed)
+    s = 0.3 + (0.4 + torch.rand(spec.D, generator=g, dtype=torch.float64)).cumsum(0).flip(0)
+    moments = moments_with(s, g)
+    scalars = {
+        **step_checks(moments.C, spec.k, g),
+        **gha_checks(moments.C, spec.k, g),
+        **flow_checks(s[: spec.k], spec),
+        **fixed_point_checks(moments, spec.k, g),
+    }
+    return scalars, {"s": s.numpy()}
 
 
 def random_rotation_of(s: Tensor, seed: int) -> Tensor:
