@@ -12,7 +12,7 @@ from implicit_rank.experiments.ablations import VARIANTS, variant
 from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.figures.slider import Html
 from implicit_rank.figures.style import COLOURS, DASHES, canvas, house, legend, letter, nothing, plain_ticks
-from implicit_rank.figures.tables import EMPTY, scrolling
+from implicit_rank.figures.tables import EMPTY, scrolling, spread
 
 LABELS = {
     "ae": "no maps (AE)",
@@ -183,12 +183,9 @@ COLUMNS: dict[str, tuple[str, str, float]] = {    # heading, format, factor
 }
 
 
-def results(records: Sequence, names: Sequence[str] | None = None, words: dict[str, str] | None = None) -> Html:
-    """Return one table: a row a model, means over seeds and their range; columns that no run has are left out.
-
-    ``words`` are what the paper says of a model, by name.
-    """
-    groups = chosen(records, names or list(VARIANTS))
+def results(records: Sequence) -> Html:
+    """Return one table: a row a model, means over seeds and their range; columns that no run has are left out."""
+    groups = chosen(records, list(VARIANTS))
     if not groups:
         return Html(EMPTY)
     table = {
@@ -196,17 +193,12 @@ def results(records: Sequence, names: Sequence[str] | None = None, words: dict[s
         for name, runs in groups.items()
     }
     shown = [key for key in COLUMNS if any(np.isfinite(row[key]).any() for row in table.values())]
-    header = ["model", *(["the paper"] if words else []), *(COLUMNS[key][0] for key in shown)]
-    rows = []
-    for name, row in table.items():
-        cells = [LABELS[name], *([words.get(name, "")] if words else [])]
-        rows.append([*cells, *(_cell(row[key], COLUMNS[key][1]) for key in shown)])
-    head = "".join(f"<th scope='col'>{_html(cell)}</th>" for cell in header)
+    head = "".join(f"<th scope='col'>{_html(cell)}</th>" for cell in ("model", *(COLUMNS[key][0] for key in shown)))
     body = "".join(
-        f"<tr><th scope='row' style='text-align:left'>{_html(row[0])}</th>"
-        + "".join(f"<td>{_html(cell)}</td>" for cell in row[1:])
+        f"<tr><th scope='row' style='text-align:left'>{_html(LABELS[name])}</th>"
+        + "".join(f"<td>{spread(row[key], COLUMNS[key][1])}</td>" for key in shown)
         + "</tr>"
-        for row in rows
+        for name, row in table.items()
     )
     return scrolling(f"<tr>{head}</tr>", body)
 
@@ -216,7 +208,7 @@ def ingredients(records: Sequence, key: str = "rank_covariance", form: str = ".1
 
     def cell(name: str) -> str:
         runs = chosen(records, [name]).get(name, [])
-        return _cell([MEASURES[key](run) for run in runs], form) if runs else "not run"
+        return spread((MEASURES[key](run) for run in runs), form) if runs else "not run"
 
     lines = [("maps learn", "full", "large"), ("maps frozen", "frozen", "large frozen")]
     rows = "".join(
@@ -233,19 +225,6 @@ def average(records: Sequence, name: str, measure: str | Callable) -> float:
     function = MEASURES[measure] if isinstance(measure, str) else measure
     values = [function(run) for run in chosen(records, [name]).get(name, [])]
     return float(np.mean(values)) if values else float("nan")
-
-
-def _cell(values: Sequence[float], form: str) -> str:
-    """Return a mean and, where seeds differ, their range; "–" for what a model has not."""
-    if not np.isfinite(values).any():
-        return "–"
-    if not np.isfinite(values).all():
-        return "not reached by all"
-    mean, low, high = float(np.mean(values)), min(values), max(values)
-    if low == high:
-        return format(mean, form) if len(values) == 1 or mean % 1 else f"{mean:.0f}"
-    ends = ".0f" if all(value == int(value) for value in values) else form
-    return f"{mean:{form}} ({low:{ends}}–{high:{ends}})"
 
 
 def _html(text: str) -> str:

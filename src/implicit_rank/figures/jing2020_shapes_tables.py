@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from implicit_rank.experiments.known_dimension_measures import MEASURES
 from implicit_rank.experiments.run_ranks import at_error
 from implicit_rank.figures.jing2020_shapes import by_model
 from implicit_rank.figures.slider import Html
-from implicit_rank.figures.tables import table
+from implicit_rank.figures.tables import spread, table
 
 FACTORS = {"position": "r2_position", "size": "r2_size", "hue": "r2_hue", "brightness": "r2_brightness"}
 STARTS = {"he": "He", "default": "PyTorch"}
@@ -27,33 +27,33 @@ def price_table(prices: dict[str, dict[str, float]]) -> Html:
 
 
 def factor_table(records: Sequence) -> Html:
-    """Return a table: a row a model and start, counts and error, and R^2 of every factor; ranges over seeds."""
+    """Return a table: a row a model and start, counts and error, and R^2 of every factor."""
     rows = []
     for start, words in STARTS.items():
         for label, group in by_model([r for r in records if r.spec["conv_start"] == start]).items():
-            cells = [_spread(group, MEASURES[n], "{:.0f}") for n in ("rank_covariance", "rank_codes")]
-            cells += [_spread(group, MEASURES["error"], "{:.4f}")]
-            cells += [_spread(group, MEASURES[n], "{:.2f}") for n in (*FACTORS.values(), "r2_shape")]
+            cells = [_over(group, n, ".0f") for n in ("rank_covariance", "rank_codes")]
+            cells += [_over(group, "error", ".4f")]
+            cells += [_over(group, n, ".2f") for n in (*FACTORS.values(), "r2_shape")]
             rows.append([label, words, str(max(r.spec["epochs"] for r in group)), *cells])
     return table(["model", "start", "epochs", "count", "(codes)", "error", *FACTORS, "shape"], rows)
 
 
 def matched_table(records: Sequence, levels: Sequence[float] = (0.005, 0.004, 0.003, 0.002)) -> Html:
-    """Return a table of counts at equal errors: a row a model, a column an error, ranges over seeds."""
+    """Return a table of counts at equal errors: a row a model, a column an error."""
     rows = []
     for label, group in by_model(records).items():
-        cells = [_spread(group, lambda r, level=level: at_error(r, level), "{:.1f}") for level in levels]
-        rows.append([label, *cells, _spread(group, MEASURES["rank_covariance"], "{:.0f}")])
+        cells = [spread([at_error(r, level) for r in group], ".1f") for level in levels]
+        rows.append([label, *cells, _over(group, "rank_covariance", ".0f")])
     return table(["model", *(f"at {level:g}" for level in levels), "at the end"], rows)
 
 
 def rules_table(records: Sequence) -> Html:
-    """Return a table: a row a rule set and model, counts, error and R^2; ranges over seeds."""
+    """Return a table: a row a rule set and model, counts, error and R^2."""
     rows = []
     for data, words in RULES.items():
         for label, group in by_model([r for r in records if r.spec["data"] == data]).items():
-            cells = [_spread(group, MEASURES["rank_covariance"], "{:.0f}"), _spread(group, MEASURES["error"], "{:.4f}")]
-            cells += [_spread(group, MEASURES[n], "{:.2f}") for n in ("r2_hue", "r2_shape")]
+            cells = [_over(group, "rank_covariance", ".0f"), _over(group, "error", ".4f")]
+            cells += [_over(group, n, ".2f") for n in ("r2_hue", "r2_shape")]
             rows.append([words, label, *cells])
     return table(["rules", "model", "count", "error", "hue", "shape"], rows)
 
@@ -72,14 +72,5 @@ def span(records: Sequence, measure: str, form: str = "{:.0f}") -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _spread(group: Sequence, measure: Callable, form: str) -> str:
-    """Return the range over seeds, one number where they print alike, a dash where nothing was reached."""
-    values = np.array([measure(r) for r in group], dtype=float)
-    if not len(values) or np.isnan(values).all():
-        return "–"
-    if np.isnan(values).any():
-        return f"– in {int(np.isnan(values).sum())} of {len(values)}"
-    low, high = form.format(values.min()), form.format(values.max())
-    if low == high:
-        return low
-    return f"{low}\u00a0to\u00a0{high}" if "-" in low else f"{low}\u2060–\u2060{high}"  # neither breaks
+def _over(group: Sequence, measure: str, form: str) -> str:
+    return spread((MEASURES[measure](r) for r in group), form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,17 +11,10 @@ from implicit_rank.experiments.run_ranks import at_error
 from implicit_rank.figures.slider import Html
 from implicit_rank.figures.sun2021_images import METHODS, method_of
 from implicit_rank.figures.sun2021_images_more import kind_of
-from implicit_rank.figures.tables import table
+from implicit_rank.figures.tables import spread, table
 from implicit_rank.spectra import effective_rank
 
-
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Return mean and range of what is finite: "0.912 (0.908 to 0.915)", or "–"."""
-    kept = [v for v in values if math.isfinite(v)]
-    if not kept:
-        return "–"
-    mean, low, high = (f"{v:.{digits}f}" for v in (float(np.mean(kept)), min(kept), max(kept)))
-    return mean if low == high else f"{mean} ({low} to {high})"
+END = (("rank_codes", ".0f"), ("error", ".4f"))
 
 
 def by_kind(records: Sequence) -> dict[str, list]:
@@ -46,9 +38,9 @@ def summary(records: Sequence) -> Html:
         if lost == len(group):
             rows.append([name, len(group), "diverged", *["–"] * 5])
             continue
-        columns = (("rank_effective", 0), ("rank_codes", 0), ("rank_covariance", 0), ("error", 4),
-                   ("accuracy_best_codes", 3), ("distance", 0))  # fmt: skip
-        cells = [spread([MEASURES[measure](r) for r in group], digits) for measure, digits in columns]
+        columns = (("rank_effective", ".0f"), ("rank_codes", ".0f"), ("rank_covariance", ".0f"), ("error", ".4f"),
+                   ("accuracy_best_codes", ".3f"), ("distance", ".0f"))  # fmt: skip
+        cells = [spread((MEASURES[measure](r) for r in group), form) for measure, form in columns]
         rows.append([name, f"{len(group)}, {lost} diverged" if lost else len(group), *cells])
     header = ["member", "seeds", "rank of W_e", "rank of codes", "of their covariance", "error", "accuracy", "distance"]
     return table(header, rows)
@@ -58,10 +50,10 @@ def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
     """Return code ranks when a member's test error first came down to each of the levels, and at the end."""
     rows = []
     for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
-        cells = [spread([at_error(r, level, "rank_codes") for r in group], 0) for level in levels]
-        end = [MEASURES["rank_codes"](r) for r in group], [MEASURES["error"](r) for r in group]
-        rows.append([name, *cells, f"{spread(end[0], 0)} at {np.mean(end[1]):.4f}"])
-    return table(["member", *(f"at {level:g}" for level in levels), "at the end"], rows)
+        cells = [spread((at_error(r, level, "rank_codes") for r in group), ".0f") for level in levels]
+        rank, error = (spread((MEASURES[name](r) for r in group), form) for name, form in END)
+        rows.append([name, *cells, rank, error])
+    return table(["member", *(f"at {level:g}" for level in levels), "at the end", "error then"], rows)
 
 
 def probes(records: Sequence) -> Html:
@@ -69,7 +61,7 @@ def probes(records: Sequence) -> Html:
     rows = []
     for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
         keys = ("best_codes", "chosen_codes", "final_codes", "best_unit", "best_features")
-        cells = [spread([MEASURES[f"accuracy_{key}"](r) for r in group]) for key in keys]
+        cells = [spread(MEASURES[f"accuracy_{key}"](r) for r in group) for key in keys]
         rows.append([name, *cells])
     header = ["member", "best on the test set", "chosen by validation", "last epoch", "codes scaled, best",
               "before the chain, best"]  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from html import escape
+
+import numpy as np
 
 from implicit_rank.figures.slider import Html
 
@@ -23,3 +26,19 @@ def scrolling(head: str, body: str) -> Html:
     """Return a table from the HTML of the rows of its head and of its body."""
     inner = f"<thead>{head}</thead><tbody>{body}</tbody>"
     return Html(f"<div class='table-scroll'><table class='table'>{inner}</table></div>")
+
+
+def spread(values: Iterable[float], form: str = ".3f") -> str:
+    """Return one number a seed as mean and range, "0.91 (0.90–0.92)", or one number where all print alike.
+
+    What is not finite has not been reached: "in 2 of 3" then says by how many it was, and a dash that none did.
+    """
+    values = [float(value) for value in values]
+    kept = [value for value in values if math.isfinite(value)]
+    if not kept:
+        return "–"
+    mean, low, high = (format(value, form) for value in (np.mean(kept), min(kept), max(kept)))
+    text = mean
+    if low != high:
+        text += f" ({low}\u00a0to\u00a0{high})" if "-" in low else f" ({low}\u2060–\u2060{high})"    # neither breaks
+    return text if len(kept) == len(values) else f"{text} in {len(kept)} of {len(values)}"

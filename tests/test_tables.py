@@ -1,0 +1,19 @@
+"""Tables: what a cell says of several seeds."""
+
+from implicit_rank.figures.tables import spread, table
+
+
+def test_spread_tells_mean_range_and_how_many():
+    nan = float("nan")
+    assert spread([0.9, 0.91, 0.92], ".2f") == "0.91 (0.90\u2060–\u20600.92)"
+    assert spread([3, 3.0], ".0f") == "3"
+    assert spread([-0.1, 0.1], ".1f") == "0.0 (-0.1\u00a0to\u00a00.1)"
+    assert spread([4, nan, 6], ".0f") == "5 (4\u2060–\u20606) in 2 of 3"
+    assert spread([nan, float("inf")]) == spread([]) == "–"
+
+
+def test_a_table_escapes_its_cells_and_says_when_it_is_empty():
+    html = table(["a < b"], [["1 & 2"]])._repr_html_()
+    assert "a &lt; b" in html
+    assert "1 &amp; 2" in html
+    assert "No stored run" in table(["a"], [])._repr_html_()
