@@ -111,22 +111,16 @@ def stages(records: Sequence) -> Figure:
     for record in records:
         name = "two stages" if record.spec["two_stages"] else kind_of(record)
         kinds.setdefault(name, []).append(record)
+    lines = [
+        (record, None if i else name, style | {"linewidth": 1.2})
+        for (name, group), style in zip(kinds.items(), strokes(len(kinds)), strict=True)
+        for i, record in enumerate(group)
+    ]
     with house():
-        figure, axes = canvas(1, 2, height=3.3)
-        for (name, group), style in zip(kinds.items(), strokes(len(kinds)), strict=True):
-            for i, record in enumerate(group):
-                for axis, key in ((axes[0], "error"), (axes[1], "rank_codes")):
-                    line = style | {"linewidth": 1.2}
-                    axis.plot(record.arrays["epochs"], record.arrays[key], label=None if i else name, **line)
-                    if record.spec["two_stages"] and i == 0:
-                        epoch = record.scalars["settled_epoch"]
-                        axis.axvline(epoch, color="black", linestyle=":", linewidth=1)
-        axes[0].set(yscale="log", ylabel="test error", xlabel="epoch", title="Error")
-        axes[1].set(yscale="log", ylabel="rank of codes", xlabel="epoch", title="Rank")
-        for axis in axes:
-            plain_numbers(axis.yaxis)
-        legend(axes[0], fontsize=8.5)
-        letter(axes)
+        figure, axes = courses(lines, (ERROR, RANK), height=3.3)
+        for record in kinds.get("two stages", [])[:1]:
+            for axis in axes:
+                axis.axvline(record.scalars["settled_epoch"], color="black", linestyle=":", linewidth=1)
     return figure
 
 
@@ -134,37 +128,46 @@ def starts(records: Sequence) -> Figure:
     """Draw test error and code rank against epochs for members that differ in the size of W_e at the start."""
     if not records:
         return nothing(EMPTY)
+    styles = strokes(len(records), markers=True)
+    lines = [(r, rf"$W_e$ starts at {r.spec['scale']:g}", style) for r, style in zip(records, styles, strict=True)]
     with house():
-        figure, axes = canvas(1, 2, height=3.0)
-        for record, style in zip(records, strokes(len(records), markers=True), strict=True):
-            for axis, key in ((axes[0], "error"), (axes[1], "rank_codes")):
-                label = rf"$W_e$ starts at {record.spec['scale']:g}"
-                axis.plot(record.arrays["epochs"], record.arrays[key], label=label, **style)
-        axes[0].set(yscale="log", xlabel="epoch", ylabel="test error", title="Error")
-        axes[1].set(yscale="log", xlabel="epoch", ylabel="rank of codes", title="Rank")
-        for axis in axes:
-            plain_numbers(axis.yaxis)
-        legend(axes[0], fontsize=8.5)
-        letter(axes)
-    return figure
+        return courses(lines, (ERROR, RANK), height=3.0)[0]
 
 
 def divergence(records: Sequence) -> Figure:
     """Draw test error and the largest singular value of W_e against epochs for members that diverge, or do not."""
     if not records:
         return nothing(EMPTY)
+    lines = [(r, kind_of(r), style) for r, style in zip(records, strokes(len(records), markers=True), strict=True)]
+    panels = (("All numbers are finite", *ERROR[1:]), ("One of them tells", r"$\sigma_1(W_e)$", largest))
     with house():
-        figure, axes = canvas(1, 2, height=3.1)
-        for record, style in zip(records, strokes(len(records), markers=True), strict=True):
-            epochs = record.arrays["epochs"]
-            axes[0].plot(epochs, record.arrays["error"], label=kind_of(record), **style)
-            axes[1].plot(epochs, record.arrays["singular_effective_course"][:, 0], **style)
-        axes[0].set(yscale="log", xlabel="epoch", ylabel="test error", title="All numbers are finite")
-        axes[1].set(yscale="log", xlabel="epoch", ylabel=r"$\sigma_1(W_e)$", title="One of them tells")
+        figure, axes = courses(lines, panels, height=3.1)
         axes[1].axhline(1e4, color="black", linestyle=":", linewidth=1)
-        legend(axes[0], fontsize=8.5)
-        letter(axes)
     return figure
+
+
+# panels of :func:`courses`: title, label, and the course of a member
+ERROR = ("Error", "test error", lambda record: record.arrays["error"])
+RANK = ("Rank", "rank of codes", lambda record: record.arrays["rank_codes"])
+
+
+def largest(record) -> np.ndarray:
+    """Return the largest singular value of W_e along a member's training."""
+    return record.arrays["singular_effective_course"][:, 0]
+
+
+def courses(lines: Sequence[tuple], panels: Sequence[tuple], height: float):
+    """Draw panels side by side against epochs; ``lines`` are members with their labels and styles."""
+    figure, axes = canvas(1, len(panels), height=height)
+    for axis, (title, label, course) in zip(axes, panels, strict=True):
+        for record, name, style in lines:
+            axis.plot(record.arrays["epochs"], course(record), label=name, **style)
+        axis.set(yscale="log", xlabel="epoch", ylabel=label, title=title)
+        if course is not largest:    # which spans too many powers of ten
+            plain_numbers(axis.yaxis)
+    legend(axes[0], fontsize=8.5)
+    letter(axes)
+    return figure, axes
 
 
 def elbow(records: Sequence, principal: tuple[Sequence[int], Sequence[float]] | None = None) -> Figure:
