@@ -43,6 +43,7 @@ def runs_in_words(records: Sequence) -> str:
         spec["channel_factor"], f"a net {spec['channel_factor']:g} times as wide"
     )
     length = f"{spec['epochs']} epochs of {counted} at rate {spec['lr']:g}, {width}"
+    length += ", products in bfloat16" if spec["precision"] == "bfloat16" else ""
     return f"{length[0].upper()}{length[1:]}. {runs_shown(records)}"
 
 
