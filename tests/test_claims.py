@@ -289,6 +289,27 @@ def test_ordering_by_ratio_and_with_what_never_happens(store):
     assert verdict(store, claim("ordering", select={"depth": 9})) == ("not run", reason)
 
 
+def test_ordering_at_equal_error(store):
+    courses = {    # alpha: errors and values along the training; the slow one ends where the other has long been
+        1: ([1, 0.4, 0.2, 0.1], [9, 2, 4, 6]),
+        2: ([1, 0.4, 0.1, 0.01], [9, 3, 9, 30]),
+    }
+    for alpha, (errors, values) in courses.items():
+        for seed in range(3):
+            arrays = {"error": np.array(errors), "value": np.array(values)}
+            store.save(Made(profile="paper", seed=seed, alpha=alpha), {"value": values[-1]}, arrays)
+    at_the_end = claims.judge(claim("ordering", ratio=True), store, FREE)
+    at_equal = claims.judge(claim("ordering", ratio=True, at_equal_error=True), store, FREE)
+    assert at_the_end.estimate == pytest.approx(30 / 6)
+    assert at_equal.estimate == pytest.approx(9 / 6)    # both at an error of 0.1
+    back = claim("ordering", ratio=True, at_equal_error=True, lower={"alpha": 2}, upper={"alpha": 1})
+    assert claims.judge(back, store, FREE).estimate == pytest.approx(6 / 9)
+    put(store, [1, 2, 3], alpha=2)
+    lacking = verdict(store, claim("ordering", at_equal_error=True))
+    assert lacking[0] == "not run"
+    assert "has no course named 'value'" in lacking[1]
+
+
 def test_only_shared_seeds_are_paired(store):
     put(store, [1, 2, 3, 4], alpha=1)
     for seed in (2, 3, 7):

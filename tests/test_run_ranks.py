@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from implicit_rank.experiments.run_ranks import at_error, count_above
+from implicit_rank.experiments.run_ranks import at_common_error, at_error, count_above
 from implicit_rank.store import Record
 
 
@@ -42,6 +42,17 @@ def test_other_courses_are_read_alike():
 def test_a_course_that_means_something_at_the_start_may_use_it(error, epoch):
     record = run(error=[0.1, 0.04, 0.01], epochs=[0, 1, 2])
     assert at_error(record, error, "epochs", from_start=True) == pytest.approx(epoch)
+
+
+def test_runs_are_compared_at_the_best_of_the_one_that_came_least_far():
+    slow = run(error=[0.1, 0.08, 0.03, 0.02, 0.021], rank_covariance=[1, 2, 3, 5, 6], rank_codes=[1, 1, 1, 1, 1])
+    assert at_common_error([RUN, slow]) == pytest.approx([6, 5])
+    assert at_common_error([slow, RUN, RUN], "rank_codes") == pytest.approx([1, 4, 4])
+    early = run(error=[0.1, 0.01, 0.001], rank_covariance=[1, 7, 9])
+    ranks = at_common_error([early, slow])
+    assert math.isnan(ranks[0])    # below 0.02 already at its first entry
+    assert ranks[1] == 5
+    assert all(map(math.isnan, at_common_error([RUN, run()])))
 
 
 def test_a_run_without_a_course_has_no_rank():

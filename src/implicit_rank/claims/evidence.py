@@ -13,6 +13,7 @@ from typing import Any
 
 from implicit_rank.claims.grammar import Claim
 from implicit_rank.claims.verdicts import Estimate, estimate, judge_each, judge_interval, trend
+from implicit_rank.experiments.run_ranks import at_common_error
 from implicit_rank.store import PROFILES, Record, Spec, Store, spec_hash
 
 
@@ -135,12 +136,21 @@ class Evidence:
         else:
             tables = [self._by_seed(group) for group in groups]
             seeds = sorted(set.intersection(*(set(table) for table in tables)))
-            values = {seed: self._compare([self._measure(table[seed]) for table in tables]) for seed in seeds}
+            values = {seed: self._compare(self._read([table[seed] for table in tables])) for seed in seeds}
         if len(values) < claim.least_seeds:
             shared = " shared by all its runs" if claim.kind in ("ordering", "trend") else ""
             raise _NotRunError(f"{len(values)} of at least {claim.least_seeds} seeds{shared} are stored at the "
                                f"{profile} profile")
         return dict(sorted(values.items()))
+
+    def _read(self, records: list[Record]) -> list[float]:
+        """The measure of the runs of one seed, each by itself or, where the claim says so, at equal error."""
+        if not self.claim.at_equal_error:
+            return [self._measure(record) for record in records]
+        for record in records:
+            if self.claim.measure not in record.arrays:
+                raise _NotRunError(f"run {record.hash} has no course named {self.claim.measure!r}")
+        return at_common_error(records, self.claim.measure)
 
     def _compare(self, measured: list[float]) -> float:
         if len(measured) == 1:

@@ -27,7 +27,9 @@ What the kinds add, and the region that the statistic must lie in:
 * value: ``expected`` and ``tolerance``; the region is expected ± tolerance.
 * threshold: ``at_least`` and/or ``at_most``.
 * ordering: ``lower`` and ``upper`` (spec fields); the statistic is measure(upper) - measure(lower) of one seed,
-  to exceed ``margin`` (default 0); with ``ratio = true`` it is the ratio, to exceed ``margin`` (default 1).
+  to exceed ``margin`` (default 0); with ``ratio = true`` it is the ratio, to exceed ``margin`` (default 1). With
+  ``at_equal_error = true`` the measure is the name of a course along the training, and both runs are read where
+  they first reach the larger of the two least errors.
 * trend: ``along`` (a spec field; optionally only its ``values``) and ``statistic``, "spearman", "slope" or
   "loglog_slope" of measure against field within one seed; then the keys of value or threshold.
 """
@@ -50,7 +52,7 @@ _KIND_KEYS = {
     "identity": {"at_most"},
     "value": {"expected", "tolerance"},
     "threshold": {"at_least", "at_most"},
-    "ordering": {"lower", "upper", "margin", "ratio"},
+    "ordering": {"lower", "upper", "margin", "ratio", "at_equal_error"},
     "trend": {"along", "values", "statistic", "expected", "tolerance", "at_least", "at_most"},
 }
 _REQUIRED = ("id", "where", "says", "chapter", "kind", "experiment", "measure")
@@ -90,6 +92,7 @@ class Claim:
     upper: dict[str, Any] = dataclasses.field(default_factory=dict)
     margin: float | None = None
     ratio: bool = False
+    at_equal_error: bool = False
     along: str = ""
     values: list = dataclasses.field(default_factory=list)
     statistic: str = ""
@@ -177,7 +180,7 @@ def _check_common(at: str, entry: dict) -> None:
     least = entry.get("least_seeds", 3)
     if not isinstance(least, int) or isinstance(least, bool) or least < 1:
         raise ClaimError(f"{at}least_seeds must be an integer of at least 1, not {least!r}.")
-    for key in ("erratum", "ratio"):
+    for key in ("erratum", "ratio", "at_equal_error"):
         if not isinstance(entry.get(key, False), bool):
             raise ClaimError(f"{at}{key} must be true or false, not {entry[key]!r}.")
     for key in ("corrects", "note"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,3 +35,17 @@ def at_error(record: Record, error: float, course: str = "rank_covariance", *, f
         return float(values[0])
     share = math.log(errors[i - 1] / error) / math.log(errors[i - 1] / errors[i])
     return float(values[i - 1] + share * (values[i] - values[i - 1]))
+
+
+def at_common_error(records: Sequence[Record], course: str = "rank_covariance") -> list[float]:
+    """Return a stored course of several runs, each where it first reaches the largest of the least errors they reach.
+
+    The run that came least far is read at its best, the others on their way there (:func:`at_error`): no target is
+    chosen by hand, and none is out of reach.
+
+    Book: eq-common-error
+    """
+    if any("error" not in record.arrays for record in records):
+        return [math.nan] * len(records)
+    level = max(float(np.min(record.arrays["error"])) for record in records)
+    return [at_error(record, level, course) for record in records]
