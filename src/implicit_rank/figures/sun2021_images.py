@@ -227,6 +227,7 @@ def _cloud(axis: Axes, records: Sequence, measure: str | Callable, method: str, 
 def accuracy_axis(axis: Axes) -> None:
     """Stretch accuracies towards 1, where they crowd: a logit scale with plain numbers."""
     axis.set_yscale("logit")
-    axis.yaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98]))
+    shares = [0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98]
+    axis.yaxis.set_major_locator(FixedLocator(shares))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_locator(NullLocator())

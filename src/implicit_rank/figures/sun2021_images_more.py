@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 
 from implicit_rank.experiments.greedy_images_measures import gap, settled
 from implicit_rank.experiments.run_ranks import count_above
-from implicit_rank.figures.style import canvas, house, legend, letter, nothing, plain_numbers, ramp, strokes
+from implicit_rank.figures.style import (
+    canvas,
+    house,
+    legend,
+    letter,
+    nothing,
+    plain_numbers,
+    plain_ticks,
+    ramp,
+    strokes,
+)
 from implicit_rank.figures.sun2021_images import ACCURACY, DISTANCE, EMPTY, METHODS, look, method_of
 from implicit_rank.store import filter_records
 
@@ -207,7 +217,8 @@ def why(records: Sequence) -> Figure:
                     style = look(method) | {"s": 22, "alpha": 0.75, "linewidth": 0}
                     axis.scatter(*zip(*points, strict=True), label=method, **style)
             axis.set_xscale("log")
-            plain_numbers(axis.xaxis)
+        plain_numbers(axes[0].xaxis)
+        plain_ticks(axes[1].xaxis, (0.002, 0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2))
         axes[0].set(yscale="log", xlabel="distance of reconstructions", ylabel=DISTANCE, title="Sampling")
         plain_numbers(axes[0].yaxis)
         axes[1].set(xlabel="test error", ylabel=ACCURACY, title="Classification")

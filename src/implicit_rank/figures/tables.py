@@ -37,7 +37,9 @@ def spread(values: Iterable[float], form: str = ".3f") -> str:
     kept = [value for value in values if math.isfinite(value)]
     if not kept:
         return "–"
-    mean, low, high = (format(value, form) for value in (np.mean(kept), min(kept), max(kept)))
+    ends = ".0f" if all(value.is_integer() for value in kept) else form    # counts
+    mean, low, high = format(np.mean(kept), form), format(min(kept), ends), format(max(kept), ends)
+    mean = low if min(kept) == max(kept) else mean
     text = mean
     if low != high:
         text += f" ({low}\u00a0to\u00a0{high})" if "-" in low else f" ({low}\u2060–\u2060{high})"    # neither breaks
