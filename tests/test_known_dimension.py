@@ -100,7 +100,6 @@ def test_prices_follow_rules_and_refuse_other_data():
         prices("mnist")
 
 
-
 def test_presets():
     plan = family.presets("paper")
     assert len({spec_hash(spec) for spec in plan}) == len(plan)

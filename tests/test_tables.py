@@ -18,4 +18,5 @@ def test_a_table_escapes_its_cells_and_says_when_it_is_empty():
     html = table(["a < b"], [["1 & 2"]])._repr_html_()
     assert "a &lt; b" in html
     assert "1 &amp; 2" in html
+    assert "<i>W<sub>e</sub></i>" in table(["rank of W_e"], [["1"]])._repr_html_()
     assert "No stored run" in table(["a"], [])._repr_html_()

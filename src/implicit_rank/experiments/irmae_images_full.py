@@ -33,8 +33,8 @@ class IrmaeFull(IrmaeImages):
 def presets(profile: str = "paper", seeds: Sequence[int] | None = None) -> list[IrmaeFull]:
     """Return IRMAE with eight maps, AE and VAE, then the supervised baselines; all of it in small below "paper".
 
-    At "paper" products are taken in bfloat16 (weights, optimiser, losses and measurements in float32), which halves
-    the time; ``irmae_images`` has the pairs of runs that show what this changes.
+    Products are taken in bfloat16 (weights, optimiser, losses and measurements in float32), which halves the time;
+    ``irmae_images_precision`` has the twins that show what this changes.
     """
     base = IrmaeFull(profile=profile, fid=True, precision="bfloat16")
     if profile != "paper":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +11,7 @@ from implicit_rank.experiments.ablations import VARIANTS, variant
 from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.figures.slider import Html
 from implicit_rank.figures.style import COLOURS, DASHES, canvas, house, legend, letter, nothing, plain_ticks
-from implicit_rank.figures.tables import EMPTY, scrolling, spread
+from implicit_rank.figures.tables import EMPTY, scrolling, spread, typeset
 
 LABELS = {
     "ae": "no maps (AE)",
@@ -193,9 +192,9 @@ def results(records: Sequence) -> Html:
         for name, runs in groups.items()
     }
     shown = [key for key in COLUMNS if any(np.isfinite(row[key]).any() for row in table.values())]
-    head = "".join(f"<th scope='col'>{_html(cell)}</th>" for cell in ("model", *(COLUMNS[key][0] for key in shown)))
+    head = "".join(f"<th scope='col'>{typeset(cell)}</th>" for cell in ("model", *(COLUMNS[key][0] for key in shown)))
     body = "".join(
-        f"<tr><th scope='row' style='text-align:left'>{_html(LABELS[name])}</th>"
+        f"<tr><th scope='row' style='text-align:left'>{typeset(LABELS[name])}</th>"
         + "".join(f"<td>{spread(row[key], COLUMNS[key][1])}</td>" for key in shown)
         + "</tr>"
         for name, row in table.items()
@@ -225,10 +224,6 @@ def average(records: Sequence, name: str, measure: str | Callable) -> float:
     function = MEASURES[measure] if isinstance(measure, str) else measure
     values = [function(run) for run in chosen(records, [name]).get(name, [])]
     return float(np.mean(values)) if values else float("nan")
-
-
-def _html(text: str) -> str:
-    return escape(text).replace("W_e", "<i>W<sub>e</sub></i>").replace("W^T", "<i>W</i><sup>T</sup>")
 
 
 def _normalised(values: np.ndarray) -> np.ndarray:

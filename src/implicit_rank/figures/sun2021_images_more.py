@@ -128,6 +128,8 @@ def stages(records: Sequence) -> Figure:
     ]
     with house():
         figure, axes = courses(lines, (ERROR, RANK), height=3.3)
+        for axis in axes:
+            plain_numbers(axis.yaxis)
         for record in kinds.get("two stages", [])[:1]:
             for axis in axes:
                 axis.axvline(record.scalars["settled_epoch"], color="black", linestyle=":", linewidth=1)
@@ -141,7 +143,10 @@ def starts(records: Sequence) -> Figure:
     styles = strokes(len(records), markers=True)
     lines = [(r, rf"$W_e$ starts at {r.spec['scale']:g}", style) for r, style in zip(records, styles, strict=True)]
     with house():
-        return courses(lines, (ERROR, RANK), height=3.0)[0]
+        figure, axes = courses(lines, (ERROR, RANK), height=3.0)
+        for axis in axes:
+            plain_numbers(axis.yaxis)
+    return figure
 
 
 def divergence(records: Sequence) -> Figure:
@@ -149,9 +154,11 @@ def divergence(records: Sequence) -> Figure:
     if not records:
         return nothing(EMPTY)
     lines = [(r, kind_of(r), style) for r, style in zip(records, strokes(len(records), markers=True), strict=True)]
-    panels = (("All numbers are finite", *ERROR[1:]), ("One of them tells", r"$\sigma_1(W_e)$", largest))
+    largest = ("One of them tells", r"$\sigma_1(W_e)$", lambda record: record.arrays["singular_effective_course"][:, 0])
+    panels = (("All numbers are finite", *ERROR[1:]), largest)
     with house():
         figure, axes = courses(lines, panels, height=3.1)
+        plain_numbers(axes[0].yaxis)    # the other one spans too many powers of ten
         axes[1].axhline(1e4, color="black", linestyle=":", linewidth=1)
     return figure
 
@@ -161,11 +168,6 @@ ERROR = ("Error", "test error", lambda record: record.arrays["error"])
 RANK = ("Rank", "rank of codes", lambda record: record.arrays["rank_codes"])
 
 
-def largest(record) -> np.ndarray:
-    """Return the largest singular value of W_e along a member's training."""
-    return record.arrays["singular_effective_course"][:, 0]
-
-
 def courses(lines: Sequence[tuple], panels: Sequence[tuple], height: float):
     """Draw panels side by side against epochs; ``lines`` are members with their labels and styles."""
     figure, axes = canvas(1, len(panels), height=height)
@@ -173,8 +175,6 @@ def courses(lines: Sequence[tuple], panels: Sequence[tuple], height: float):
         for record, name, style in lines:
             axis.plot(record.arrays["epochs"], course(record), label=name, **style)
         axis.set(yscale="log", xlabel="epoch", ylabel=label, title=title)
-        if course is not largest:    # which spans too many powers of ten
-            plain_numbers(axis.yaxis)
     legend(axes[0], fontsize=8.5)
     letter(axes)
     return figure, axes

@@ -51,7 +51,7 @@ def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
     rows = []
     for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
         cells = [spread((at_error(r, level, "rank_codes") for r in group), ".0f") for level in levels]
-        rank, error = (spread((MEASURES[name](r) for r in group), form) for name, form in END)
+        rank, error = (spread((MEASURES[measure](r) for r in group), form) for measure, form in END)
         rows.append([name, *cells, rank, error])
     return table(["member", *(f"at {level:g}" for level in levels), "at the end", "error then"], rows)
 

@@ -17,9 +17,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
     """Return an HTML table that scrolls by itself on a narrow page, or a sentence where there is no row."""
     if not rows:
         return Html(EMPTY)
-    head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    head = "".join(f"<th scope='col'>{typeset(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{typeset(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return scrolling(f"<tr>{head}</tr>", body)
+
+
+def typeset(text: str) -> str:
+    """Return text as HTML, with W_e and W^T as they stand in formulas."""
+    return escape(text).replace("W_e", "<i>W<sub>e</sub></i>").replace("W^T", "<i>W</i><sup>T</sup>")
 
 
 def scrolling(head: str, body: str) -> Html:
