@@ -209,6 +209,9 @@ def test_figures_and_tables_draw_live_members(smoke):
     assert "two stages" in tables.summary(smoke)._repr_html_()
     for table in (tables.equal_error(grid), tables.probes(grid), tables.dependence(chains)):
         assert "<td>" in table._repr_html_()
+    last = [row.rsplit("<td>", 1)[-1] for row in tables.dependence(chains, level=0.0)._repr_html_().split("<tr>")[2:]]
+    assert len(last) == len(chains)
+    assert all(cell.startswith("–") for cell in last)  # no chain ever has an error of zero
     assert "256 images" in figures.set_up(grid)
 
 

@@ -74,7 +74,7 @@ def ramp(values: Sequence[float]) -> list[dict]:
     shades = mpl.colormaps["viridis"]
     last = max(len(values) - 1, 1)
     return [
-        {"color": shades(0.9 * i / last), "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.9 - 0.7 * i / last}
+        {"color": shades(0.8 * i / last), "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.9 - 0.7 * i / last}
         for i in range(len(values))
     ]
 

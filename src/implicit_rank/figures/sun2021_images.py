@@ -42,6 +42,13 @@ def grid(records: Sequence, data: str | None = None) -> list:
     return filter_records(kept, data=data) if data else kept
 
 
+def by_alpha(records: Sequence) -> dict[float, list]:
+    """Return the members of each alpha, in order, where every seed was run: means over fewer seeds do not compare."""
+    seeds = {r.seed for r in records}
+    groups = {alpha: filter_records(records, alpha=alpha) for alpha in sorted({r.spec["alpha"] for r in records})}
+    return {alpha: group for alpha, group in groups.items() if {r.seed for r in group} == seeds}
+
+
 def set_up(records: Sequence) -> str:
     """Return a caption's sentences: how large the runs are, beside the paper's size, and which they are."""
     if not records:
@@ -99,9 +106,9 @@ def against_alpha(records: Sequence) -> Figure:
             for depth, style, marker in zip(depths, ramp(depths), MARKERS, strict=False):
                 group = filter_records(chosen, depth=depth)
                 points = [(r.spec["alpha"], MEASURES[measure](r)) for r in group]
-                alphas = sorted({alpha for alpha, value in points if math.isfinite(value)})
-                means = [np.nanmean([v for a, v in points if a == alpha]) for alpha in alphas]
-                axis.plot(alphas, means, label=f"N = {depth}", **style)
+                means = [(alpha, _mean(same, measure)) for alpha, same in by_alpha(group).items()]
+                means = [point for point in means if math.isfinite(point[1])]
+                axis.plot([alpha for alpha, _ in means], [mean for _, mean in means], label=f"N = {depth}", **style)
                 axis.scatter(*zip(*points, strict=True), s=12, color=style["color"], marker=marker)
                 gone = sorted({r.spec["alpha"] for r in group if r.scalars["diverged"]})
                 if gone:

@@ -68,8 +68,11 @@ def probes(records: Sequence) -> Html:
     return table(header, rows)
 
 
-def dependence(records: Sequence) -> Html:
-    """Return what the estimated rank becomes when one thing is changed: four estimates and the error beside them."""
+def dependence(records: Sequence, level: float = 0.02) -> Html:
+    """Return what the estimated rank becomes when one thing is changed: four estimates at the end, one at equal error.
+
+    ``level`` is the test error at which the codes' rank is read once more, a dash where it was not reached.
+    """
     rows = []
     for record in records:
         values = record.arrays["singular_effective"]
@@ -78,10 +81,10 @@ def dependence(records: Sequence) -> Html:
         rows.append([
             what_changed(record), f"{record.scalars['error']:.4f}", f"{record.scalars['rank_codes']:g}",
             f"{record.scalars['rank_covariance']:g}", f"{smooth:.1f}", f"{record.scalars['rank_effective']:g}",
-            f"{place} (× {factor:.1f})",
+            f"{place} (× {factor:.1f})", spread([at_error(record, level, "rank_codes")], ".0f"),
         ])  # fmt: skip
     header = ["changed", "test error", "codes, 1 %", "covariance, 1 %", "entropy of codes", "W_e, 1 %",
-              "widest gap of W_e"]  # fmt: skip
+              "widest gap of W_e", f"codes, 1 %, at error {level:g}"]  # fmt: skip
     return table(header, rows)
 
 
