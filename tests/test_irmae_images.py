@@ -257,6 +257,19 @@ def test_figures_draw_from_records(smoke):
         assert isinstance(draw([]), Figure)
 
 
+def test_published_errors_stand_beside_those_of_the_same_model(smoke):
+    def curves(published, records):
+        lines = figures.label_curves(records, published).axes[0].lines
+        return [line.get_ydata().tolist() for line in lines if line.get_color() == "#777777"]
+
+    asked = {"AE": {10: 31.4, 100: 30.2, 60_000: 1.9}, "IRMAE": {10: 12.0}}
+    drawn = [curve for curve in curves(asked, smoke) if curve]
+    assert sorted(drawn) == [[12.0], [31.4, 30.2]]    # no further than our own label counts go
+    assert not any(curves(None, smoke))
+    elsewhere = [replace_spec(record, data="fashion") for record in smoke]
+    assert not any(curves(asked, elsewhere))    # Table 2 is about MNIST
+
+
 def test_models_come_in_the_paper_s_order(smoke):
     deeper = replace_spec(smoke[1], depth=8)
     quirk = replace_spec(smoke[2], beta=1e-12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,12 +13,6 @@ from implicit_rank.figures.captions import runs_shown
 from implicit_rank.figures.style import COLOURS, DASHES, MARKERS, canvas, house, legend, letter, nothing, plain_ticks
 
 LABEL_INCHES = 0.95  # left of rows of pictures, for the models' names
-PUBLISHED = {    # Jing 2020, Table 2: error in percent by number of labels
-    "AE": dict(zip(SIZES, (31.4, 30.2, 10.6, 3.7, 1.9), strict=True)),
-    "VAE": dict(zip(SIZES, (21.8, 21.7, 5.1, 1.7, 1.1), strict=True)),
-    "IRMAE": dict(zip(SIZES, (12.0, 10.2, 3.8, 2.4, 1.9), strict=True)),
-    "supervised": dict(zip(SIZES, (29.1, 25.1, 6.0, 1.7, 0.8), strict=True)),
-}
 
 
 def name_of(record) -> str:
@@ -198,9 +192,14 @@ def planes(records: Sequence) -> Figure:
     return figure
 
 
-def label_curves(records: Sequence, protocols: Sequence[tuple[str, str, str]] | None = None) -> Figure:
-    """Draw test error against the number of labels, ours by protocol and, grey, the published Table 2.
+def label_curves(
+    records: Sequence,
+    published: Mapping[str, Mapping[int, float]] | None = None,
+    protocols: Sequence[tuple[str, str, str]] | None = None,
+) -> Figure:
+    """Draw test error against the number of labels, ours by protocol and, grey, the published one.
 
+    ``published`` has, for a model's name, errors in per cent by number of labels, shown beside runs on MNIST;
     ``protocols`` are (name in the records, place, title).
     """
     protocols = protocols or (
@@ -219,19 +218,19 @@ def label_curves(records: Sequence, protocols: Sequence[tuple[str, str, str]] | 
                 axis.plot(sizes, np.nanmean(rows, axis=0), label=name, markersize=5, **style)
                 axis.plot(np.tile(sizes, len(runs)), rows.ravel(), linestyle="none", marker=".", markersize=2.5,
                           color=style["color"])    # fmt: skip
-                published = PUBLISHED.get(name.split(",")[0])
-                if published and runs[0].spec["data"].startswith("mnist"):
-                    known = [n for n in SIZES if n <= max(sizes)]
-                    look = {"color": "#777777", "marker": style["marker"], "markerfacecolor": "white"}
-                    axis.plot(known, [published[n] for n in known], linewidth=0.8, markersize=3.5, zorder=1, **look)
+                on_mnist = runs[0].spec["data"].startswith("mnist")
+                printed = (published or {}).get(name.split(",")[0], {}) if on_mnist else {}
+                known = sorted(n for n in printed if n <= max(sizes))
+                look = {"color": "#777777", "marker": style["marker"], "markerfacecolor": "white"}
+                axis.plot(known, [printed[n] for n in known], linewidth=0.8, markersize=3.5, zorder=1, **look)
             axis.set(xscale="log", yscale="log", xlabel="labels", title=title)
             plain_ticks(axis.xaxis, sizes)
             plain_ticks(axis.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100))
-        floor = [(n, MEASURES[f"least_error_{n}"](runs[0])) for n in sizes if n in SIZES]
+        floor = [(n, least) for n in sizes if n in SIZES and (least := MEASURES[f"least_error_{n}"](runs[0])) > 0]
         for n, least in floor:
-            if least > 0:
-                axes[0, 0].plot([n / 1.6, n * 1.6], [least, least], color="black", linewidth=2)
-                axes[0, 0].annotate("least possible", (n * 1.7, least), fontsize=8, va="center")
+            axes[0, 0].plot([n / 1.6, n * 1.6], [least, least], color="black", linewidth=2)
+        if floor:
+            axes[0, -1].plot([], [], color="black", linewidth=2, label="least possible (a)")
         axes[0, 0].set_ylabel("test error, %")
         legend(axes[0, -1], loc="upper right", fontsize=8)
         letter(axes[0])
