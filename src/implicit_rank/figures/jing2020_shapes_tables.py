@@ -68,7 +68,7 @@ def span(records: Sequence, measure: str, form: str = "{:.0f}") -> str:
     values = [MEASURES[measure](r) for r in records]
     if not values:
         return "(not run)"
-    low, high = form.format(min(values)), form.format(max(values))
+    low, high = (form.format(end).replace("-", "−") for end in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
 
 
