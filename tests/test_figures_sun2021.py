@@ -14,7 +14,7 @@ from implicit_rank.experiments import deep_linear, effective_update
 from implicit_rank.experiments.deep_linear_measures import emergence_times, final_rank, rank_series, size_over_law
 from implicit_rank.experiments.effective_update import EffectiveUpdate
 from implicit_rank.figures import sun2021, sun2021_theory
-from implicit_rank.figures.captions import runs_shown
+from implicit_rank.figures.captions import images_of, runs_shown
 from implicit_rank.figures.style import COLOURS, canvas, house, letter, ramp, strokes
 from implicit_rank.store import filter_records, live_record
 
@@ -304,3 +304,9 @@ def test_live_runs_have_captions(synthetic):
     sentence = runs_shown(synthetic)
     assert f"{len(synthetic)} runs" in sentence
     assert "600 steps" in sentence
+
+
+def test_image_sets_have_their_names_in_captions():
+    assert images_of("mnist") == "all of MNIST"
+    assert images_of("mnist-12k", 10_000) == "the first 10,000 images of MNIST"
+    assert images_of("folder:pictures", 12) == "the first 12 images of folder:pictures"

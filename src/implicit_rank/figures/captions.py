@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+IMAGES = {
+    "mnist": "MNIST", "mnist-12k": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10", "celeba": "CelebA",
+    "digits": "scikit-learn's digits",
+}  # fmt: skip
+
+
+def images_of(data: str, count: int = 0) -> str:
+    """Return a data set's name in words, with how many of its images are used; 0 for all."""
+    name = IMAGES.get(data, data)
+    return f"the first {count:,} images of {name}" if count else f"all of {name}"
+
 
 def runs_shown(records: Sequence) -> str:
     """Return one sentence on what was run: profile, number of runs, seeds, steps, device, dates, commits, staleness."""

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from implicit_rank.experiments.irmae_images_measures import MEASURES, SIZES, label_error
-from implicit_rank.figures.captions import runs_shown
+from implicit_rank.figures.captions import images_of, runs_shown
 from implicit_rank.figures.style import COLOURS, DASHES, MARKERS, canvas, house, legend, letter, nothing, plain_ticks
 
 LABEL_INCHES = 0.95  # left of rows of pictures, for the models' names
@@ -32,11 +32,10 @@ def runs_in_words(records: Sequence) -> str:
         return runs_shown(records)
     trained = [r for r in records if not r.spec["supervised"]] or records
     spec = trained[0].spec
-    counted = f"the first {spec['count']:,} images of {spec['data']}" if spec["count"] else f"all of {spec['data']}"
     width = {1.0: "the paper's net", 0.25: "a net a quarter as wide"}.get(
         spec["channel_factor"], f"a net {spec['channel_factor']:g} times as wide"
     )
-    length = f"{spec['epochs']} epochs of {counted} at rate {spec['lr']:g}, {width}"
+    length = f"{spec['epochs']} epochs of {images_of(spec['data'], spec['count'])} at rate {spec['lr']:g}, {width}"
     length += ", products in bfloat16" if spec["precision"] == "bfloat16" else ""
     return f"{length[0].upper()}{length[1:]}. {runs_shown(records)}"
 

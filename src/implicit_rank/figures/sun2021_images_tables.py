@@ -8,6 +8,7 @@ import numpy as np
 
 from implicit_rank.experiments.greedy_images_measures import LEVELS, MEASURES, gap
 from implicit_rank.experiments.run_ranks import at_error
+from implicit_rank.figures.captions import IMAGES, images_of
 from implicit_rank.figures.slider import Html
 from implicit_rank.figures.sun2021_images import METHODS, method_of
 from implicit_rank.figures.sun2021_images_more import kind_of
@@ -94,7 +95,7 @@ def what_changed(record) -> str:
     usual = {"data": "mnist-12k", "count": 10_000, "epochs": 5, "code_width": 128, "batch": 32, "lr": 1e-3,
              "channel_factor": 0.25}  # fmt: skip
     words = {
-        "data": lambda v: {"mnist": "all of MNIST", "fashion": "Fashion-MNIST"}.get(v, v),
+        "data": lambda v: images_of(v) if v == "mnist" else IMAGES.get(v, v),
         "count": lambda v: f"{v:,} images" if v else "", "epochs": lambda v: f"{v} epochs",
         "code_width": lambda v: f"codes of width {v}", "batch": lambda v: f"batches of {v}",
         "lr": lambda v: f"rate {v:g}, same lr · α", "channel_factor": lambda v: f"{v:g} of the channels",
