@@ -205,14 +205,29 @@ def test_figures_and_tables_draw_live_members(smoke):
         more.why(smoke), more.starts(chains),
     ):  # fmt: skip
         assert drawn.axes
-    assert "hand-set r = 8" in tables.summary(smoke)._repr_html_()
+    assert "hand-set r\u00a0=\u00a08" in tables.summary(smoke)._repr_html_()
     assert "two stages" in tables.summary(smoke)._repr_html_()
-    for table in (tables.equal_error(grid), tables.probes(grid), tables.dependence(chains)):
+    # between the last two of a falling error: reached after the start
+    levels = [float(e[-2:].mean()) for r in grid if (e := r.arrays["error"])[-1] < e[:-1].min()]
+    for table in (tables.equal_error(grid, levels), tables.probes(grid), tables.dependence(chains)):
         assert "<td>" in table._repr_html_()
     last = [row.rsplit("<td>", 1)[-1] for row in tables.dependence(chains, level=0.0)._repr_html_().split("<tr>")[2:]]
     assert len(last) == len(chains)
     assert all(cell.startswith("–") for cell in last)  # no chain ever has an error of zero
+    assert "No stored run" in tables.equal_error(grid, levels=(0.0,))._repr_html_()  # kinds that never get there
     assert "256 images" in figures.set_up(grid)
+
+
+def test_what_the_rank_depends_on_is_listed_by_what_was_changed():
+    specs = [s for s in family.presets("paper") if s.study == "depends"]
+    records = [live_record(s, {}, {}) for s in specs[::-1]]
+    words = [tables.what_changed(r) for r in sorted(records, key=tables.changes)]
+    assert words[0] == "nothing"
+    assert words.index("1,000 images, 50 epochs") < words.index("3,000 images, 17 epochs")
+    assert words.index("codes of width 32") < words.index("codes of width 256")
+    others = ["all of MNIST", "Fashion-MNIST", "scikit-learn's digits"]
+    assert all(any(name in line for name in others) for line in words[-3:])
+    assert len(set(words)) == len(words)
 
 
 def test_without_records_figures_say_so():

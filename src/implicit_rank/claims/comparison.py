@@ -63,12 +63,17 @@ def comparison(
         if len(cells) != len(columns):
             raise ValueError(f"row {name!r} has {len(cells)} cells for {len(columns)} columns.")
         shown = "".join(f"<td>{_html(cell, ours, aside)}</td>" for cell in cells)
-        body.append(f'<tr><th scope="row">{escape(name)}</th>{shown}</tr>')
+        body.append(f'<tr><th scope="row">{unbroken(name)}</th>{shown}</tr>')
         lines += [f"{name}, {column}: {_text(cell, ours, aside)}" for column, cell in zip(columns, cells, strict=True)]
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in (corner, *columns))
     html = (f'<div class="table-scroll"><table class="table comparison"><thead><tr>{head}</tr></thead>'
             f"<tbody>{''.join(body)}</tbody></table></div>")
     return Shown(html, "\n".join(lines))
+
+
+def unbroken(name: str) -> str:
+    """Return a row's name as HTML that has no line break at "l = 8"."""
+    return escape(name).replace(" = ", "\u00a0=\u00a0")
 
 
 def _html(cell: Cell, ours: str, aside: str) -> str:

@@ -48,10 +48,16 @@ def summary(records: Sequence) -> Html:
 
 
 def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
-    """Return code ranks when a member's test error first came down to each of the levels, and at the end."""
+    """Return code ranks when a member's test error first came down to each of the levels, and at the end.
+
+    Kinds of which no member came down to any of them are left out.
+    """
     rows = []
     for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
-        cells = [spread((at_error(r, level, "rank_codes") for r in group), ".0f") for level in levels]
+        reached = [[at_error(r, level, "rank_codes") for r in group] for level in levels]
+        if not np.isfinite(reached).any():
+            continue
+        cells = [spread(ranks, ".0f") for ranks in reached]
         rank, error = (spread((MEASURES[measure](r) for r in group), form) for measure, form in END)
         rows.append([name, *cells, rank, error])
     return table(["member", *(f"at {level:g}" for level in levels), "at the end", "error then"], rows)
@@ -75,7 +81,7 @@ def dependence(records: Sequence, level: float = 0.02) -> Html:
     ``level`` is the test error at which the codes' rank is read once more, a dash where it was not reached.
     """
     rows = []
-    for record in records:
+    for record in sorted(records, key=changes):
         values = record.arrays["singular_effective"]
         place, factor = gap(values)
         smooth = float(effective_rank(_tensor(record.arrays["singular_codes"])))
@@ -89,18 +95,30 @@ def dependence(records: Sequence, level: float = 0.02) -> Html:
     return table(header, rows)
 
 
+USUAL = {"data": "mnist-12k", "lr": 1e-3, "channel_factor": 0.25, "code_width": 128, "batch": 32, "count": 10_000,
+         "epochs": 5}  # fmt: skip
+
+
+def changes(record) -> list[tuple]:
+    """Return a key that sorts members of the study "depends": unchanged first, then by what was changed, and how far.
+
+    What was changed is the first of ``USUAL`` that differs; the others, such as epochs, only keep the steps the same.
+    """
+    spec = record.spec
+    return [(spec[key] != usual, spec[key] if spec[key] != usual else type(usual)()) for key, usual in USUAL.items()]
+
+
 def what_changed(record) -> str:
     """Return in a few words what a member of the study "depends" has different from the others."""
-    spec = record.spec
-    usual = {"data": "mnist-12k", "count": 10_000, "epochs": 5, "code_width": 128, "batch": 32, "lr": 1e-3,
-             "channel_factor": 0.25}  # fmt: skip
     words = {
         "data": lambda v: images_of(v) if v == "mnist" else IMAGES.get(v, v),
-        "count": lambda v: f"{v:,} images" if v else "", "epochs": lambda v: f"{v} epochs",
-        "code_width": lambda v: f"codes of width {v}", "batch": lambda v: f"batches of {v}",
-        "lr": lambda v: f"rate {v:g}, same lr · α", "channel_factor": lambda v: f"{v:g} of the channels",
+        "lr": lambda v: f"rate {v:g}, same lr · α",
+        "channel_factor": lambda v: f"{v:g} of the channels", "code_width": lambda v: f"codes of width {v}",
+        "batch": lambda v: f"batches of {v}", "count": lambda v: f"{v:,} images" if v else "",
+        "epochs": lambda v: f"{v} epoch{'s' * (v != 1)}",
     }  # fmt: skip
-    return ", ".join(filter(None, (words[k](spec[k]) for k, v in usual.items() if spec[k] != v))) or "nothing"
+    changed = [key for key, usual in USUAL.items() if record.spec[key] != usual]
+    return ", ".join(filter(None, (words[key](record.spec[key]) for key in changed))) or "nothing"
 
 
 def _tensor(values: np.ndarray):

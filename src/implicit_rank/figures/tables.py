@@ -23,8 +23,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
 
 
 def typeset(text: str) -> str:
-    """Return text as HTML, with W_e and W^T as they stand in formulas."""
-    return escape(text).replace("W_e", "<i>W<sub>e</sub></i>").replace("W^T", "<i>W</i><sup>T</sup>")
+    """Return text as HTML, with W_e and W^T as they stand in formulas, and no line broken at "N = 8"."""
+    text = escape(text).replace(" = ", "\u00a0=\u00a0")
+    return text.replace("W_e", "<i>W<sub>e</sub></i>").replace("W^T", "<i>W</i><sup>T</sup>")
 
 
 def scrolling(head: str, body: str) -> Html:
@@ -48,4 +49,4 @@ def spread(values: Iterable[float], form: str = ".3f") -> str:
     text = mean
     if low != high:
         text += f" ({low}\u00a0to\u00a0{high})" if "-" in low else f" ({low}\u2060–\u2060{high})"    # neither breaks
-    return text if len(kept) == len(values) else f"{text} in {len(kept)} of {len(values)}"
+    return text if len(kept) == len(values) else f"{text} in\u00a0{len(kept)}\u00a0of\u00a0{len(values)}"
