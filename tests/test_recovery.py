@@ -188,7 +188,7 @@ def test_tables_say_who_is_first_and_what_was_not_reached(smoke):
     text = tables.race(smoke)._repr_html_()
     assert "(fastest)" in text
     assert "not reached" in text
-    assert "k = 4" in tables.duels(smoke)._repr_html_()
+    assert "k\u00a0=\u00a04" in tables.duels(smoke)._repr_html_()
     assert "seconds per 1,000 steps" in tables.step_costs(smoke)._repr_html_()
     for draw in (tables.race, tables.duels, tables.step_costs):
         assert "No stored run" in draw([])._repr_html_()
