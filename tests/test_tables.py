@@ -1,6 +1,6 @@
 """Tables: what a cell says of several seeds."""
 
-from implicit_rank.figures.tables import spread, table
+from implicit_rank.figures.tables import ends, spread, table
 
 
 def test_spread_tells_mean_range_and_how_many():
@@ -12,6 +12,13 @@ def test_spread_tells_mean_range_and_how_many():
     assert spread([-0.1, 0.1], ".1f") == "0.0 (-0.1\u00a0to\u00a00.1)"
     assert spread([4, nan, 6], ".0f") == "5 (4\u2060–\u20606) in\u00a02\u00a0of\u00a03"
     assert spread([nan, float("inf")]) == spread([]) == "–"
+
+
+def test_ends_are_words_for_a_sentence():
+    assert ends([5, float("nan"), 3]) == "3 to 5"
+    assert ends([0.061, -0.06], "{:.2f}") == "−0.06 to 0.06"
+    assert ends([2.2, 1.8]) == "2"
+    assert ends([float("inf")]) == ends([]) == "(not run)"
 
 
 def test_a_table_escapes_its_cells_and_says_when_it_is_empty():

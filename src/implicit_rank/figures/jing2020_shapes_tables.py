@@ -10,7 +10,7 @@ from implicit_rank.experiments.known_dimension_measures import MEASURES
 from implicit_rank.experiments.run_ranks import at_error
 from implicit_rank.figures.jing2020_shapes import by_model
 from implicit_rank.figures.slider import Html
-from implicit_rank.figures.tables import spread, table
+from implicit_rank.figures.tables import ends, spread, table
 
 FACTORS = {"position": "r2_position", "size": "r2_size", "hue": "r2_hue", "brightness": "r2_brightness"}
 STARTS = {"he": "He", "default": "PyTorch"}
@@ -65,11 +65,7 @@ def mean(records: Sequence, measure: str, form: str = "{:.2f}") -> str:
 
 def span(records: Sequence, measure: str, form: str = "{:.0f}") -> str:
     """Return the range of a measure over runs in words, one number where they print alike."""
-    values = [MEASURES[measure](r) for r in records]
-    if not values:
-        return "(not run)"
-    low, high = (form.format(end).replace("-", "−") for end in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
+    return ends((MEASURES[measure](r) for r in records), form)
 
 
 def _over(group: Sequence, measure: str, form: str) -> str:

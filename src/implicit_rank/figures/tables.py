@@ -34,6 +34,15 @@ def scrolling(head: str, body: str) -> Html:
     return Html(f"<div class='table-scroll'><table class='table'>{inner}</table></div>")
 
 
+def ends(values: Iterable[float], form: str = "{:.0f}") -> str:
+    """Return the range of finite numbers in words, "3 to 5", or one number where both ends print alike."""
+    values = [value for value in values if math.isfinite(value)]
+    if not values:
+        return "(not run)"
+    low, high = (form.format(end).replace("-", "−") for end in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
 def spread(values: Iterable[float], form: str = ".3f") -> str:
     """Return one number a seed as mean and range, "0.91 (0.90–0.92)", or one number where all print alike.
 
