@@ -255,6 +255,18 @@ def test_identity_takes_the_worst_run(store):
     assert verdict(store, claim("identity")) == ("inconclusive", "value has no value in seed 1 (paper profile)")
 
 
+def test_what_a_run_says_it_could_not_measure_was_not_run(store):
+    said = {"value": math.nan, "value_note": "the weights were not there"}
+    store.save(Made(profile="paper", seed=0), said, {"x": np.ones(3)})
+    put(store, [math.nan, 8.0, 8.1], alpha=7)
+    assert verdict(store, claim(select={"alpha": 7}, least_seeds=1))[0] == "inconclusive"
+    put(store, [8.0], depth=5)
+    assert verdict(store, claim(select={"depth": 5}, least_seeds=1))[0] != "not run"
+    depth, alpha = Made().depth, Made().alpha
+    assert verdict(store, claim(select={"depth": depth, "alpha": alpha}, least_seeds=1)) == (
+        "not run", "value was not measured: the weights were not there")
+
+
 def test_threshold(store):
     put(store, [0.97, 0.99, 0.98])
     assert verdict(store, claim("threshold", at_least=0.9))[0] == "reproduced"

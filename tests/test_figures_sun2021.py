@@ -308,5 +308,5 @@ def test_live_runs_have_captions(synthetic):
 
 def test_image_sets_have_their_names_in_captions():
     assert images_of("mnist") == "all of MNIST"
-    assert images_of("mnist-12k", 10_000) == "the first 10,000 images of MNIST"
+    assert images_of("mnist-12k") == images_of("mnist-12k", 10_000) == "the first 10,000 images of MNIST"
     assert images_of("folder:pictures", 12) == "the first 12 images of folder:pictures"

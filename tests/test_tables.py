@@ -15,10 +15,12 @@ def test_spread_tells_mean_range_and_how_many():
 
 
 def test_ends_are_words_for_a_sentence():
-    assert ends([5, float("nan"), 3]) == "3 to 5"
+    assert ends([5, 3]) == "3 to 5"
+    assert ends([5, float("nan"), 3]) == "3 to 5 (in 2 of 3)"
     assert ends([0.061, -0.06], "{:.2f}") == "−0.06 to 0.06"
     assert ends([2.2, 1.8]) == "2"
-    assert ends([float("inf")]) == ends([]) == "(not run)"
+    assert ends([float("inf")]) == "never"
+    assert ends([]) == "(not run)"
 
 
 def test_a_table_escapes_its_cells_and_says_when_it_is_empty():

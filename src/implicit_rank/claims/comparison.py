@@ -35,9 +35,16 @@ def judged(judgement: Judgement, aside: str = "", shown: str = "") -> Cell:
 
 
 def measured(values: Iterable[float]) -> str:
-    """Return mean and 95 % interval of one number per seed as text; empty where none is finite."""
-    finite = [float(value) for value in values if math.isfinite(value)]
-    return wording.numbers(estimate(finite)) if finite else ""
+    """Return mean and 95 % interval of one number per seed as text; empty where none is finite.
+
+    Where only some are, " in 2 of 3" says by how many seeds the number was reached.
+    """
+    values = [float(value) for value in values]
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    text = wording.numbers(estimate(finite))
+    return text if len(finite) == len(values) else f"{text} in {len(finite)} of {len(values)}"
 
 
 def comparison(

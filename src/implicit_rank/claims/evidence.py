@@ -185,9 +185,14 @@ class Evidence:
         return table
 
     def _measure(self, record: Record) -> float:
+        """The measure of one run; where it has none and says why ("fid_note" for "fid_...") it was not run."""
         try:
             value = self.experiment.measures[self.claim.measure](record)
         except Exception as error:    # one broken measure must not take the whole page down
             raise _NotRunError(f"the measure {self.claim.measure!r} fails on run {record.hash}: "
                                f"{type(error).__name__}: {error}") from error
-        return math.nan if value is None else float(value)
+        value = math.nan if value is None else float(value)
+        note = record.scalars.get(f"{self.claim.measure.partition('_')[0]}_note")
+        if note and math.isnan(value):
+            raise _NotRunError(f"{self.claim.measure} was not measured: {note}")
+        return value

@@ -26,7 +26,7 @@ def scalar(name: str) -> Callable[[Record], float]:
 
 def mean_of(*names: str) -> Callable[[Record], float]:
     """Return the measure that takes the mean of stored numbers."""
-    return lambda record: float(np.mean([record.scalars[name] for name in names]))
+    return lambda record: float(np.mean([record.scalars.get(name, math.nan) for name in names]))
 
 
 def steps_to(record: Record, level: float) -> float:
@@ -51,8 +51,9 @@ def entropy_rank(record: Record) -> float:
 
 
 def factors_held(record: Record) -> float:
-    """Return how many of the seven factors can be read from the codes with R^2 of at least 0.8."""
-    return float(sum(record.scalars[f"r2_{name}"] >= HELD for name in FACTORS))
+    """Return how many of the seven factors can be read from the codes with R^2 of at least 0.8; NaN after a stop."""
+    scores = [record.scalars.get(f"r2_{name}", math.nan) for name in FACTORS]
+    return math.nan if np.isnan(scores).any() else float(sum(score >= HELD for score in scores))
 
 
 def release_gain(record: Record) -> float:
@@ -72,6 +73,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "r2_position": mean_of("r2_x", "r2_y"),
     "features_hue": scalar("features_hue"),
     "released_hue": scalar("released_r2_hue"),
+    "released_shape": scalar("released_r2_shape"),
     "released_error": scalar("released_error"),
     "released_rank": scalar("released_rank_covariance"),
     "release_gain": release_gain,

@@ -8,11 +8,12 @@ IMAGES = {
     "mnist": "MNIST", "mnist-12k": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10", "celeba": "CelebA",
     "digits": "scikit-learn's digits",
 }  # fmt: skip
+PARTS = {"mnist-12k": 10_000}  # training images of sets that are the beginning of a larger one
 
 
 def images_of(data: str, count: int = 0) -> str:
     """Return a data set's name in words, with how many of its images are used; 0 for all."""
-    name = IMAGES.get(data, data)
+    name, count = IMAGES.get(data, data), count or PARTS.get(data, 0)
     return f"the first {count:,} images of {name}" if count else f"all of {name}"
 
 

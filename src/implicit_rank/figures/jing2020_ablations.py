@@ -31,8 +31,8 @@ LOOKS = {
     "ae": ("#000000", DASHES[2]),
     "full": (COLOURS[0], DASHES[0]),
     "frozen": (COLOURS[1], DASHES[1]),
-    "relu": (COLOURS[1], DASHES[1]),
-    "shared": (COLOURS[1], DASHES[1]),
+    "relu": (COLOURS[3], DASHES[4]),
+    "shared": (COLOURS[6], DASHES[5]),
     "frozen trained": (COLOURS[2], DASHES[3]),
     "tanh": (COLOURS[2], DASHES[3]),
     "pairs": (COLOURS[2], DASHES[3]),
@@ -121,7 +121,8 @@ def samples(records: Sequence, names: Sequence[str]) -> Figure:
 def adaptation(records: Sequence, names: Sequence[str] = ("frozen", "full")) -> Figure:
     """Draw, along the singular directions of W_e, its singular values, the encoder's spread and the decoder's gain.
 
-    Frozen maps: end over start of encoder and decoder. All curves are divided by their value at the first direction.
+    Faint: encoder and decoder at the start, where maps are frozen. All curves are divided by their value at the first
+    direction.
     """
     groups = chosen(records, names)
     groups = {name: [r for r in runs if "encoder_deviation" in r.arrays] for name, runs in groups.items()}

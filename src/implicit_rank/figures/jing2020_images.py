@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from implicit_rank.experiments.irmae_images_measures import MEASURES, SIZES, label_error
+from implicit_rank.experiments.irmae_images_measures import MEASURES, label_error
+from implicit_rank.experiments.run_ranks import count_above
 from implicit_rank.figures.captions import images_of, runs_shown
 from implicit_rank.figures.style import COLOURS, DASHES, MARKERS, canvas, house, legend, letter, nothing, plain_ticks
 
@@ -30,13 +31,16 @@ def runs_in_words(records: Sequence) -> str:
     """Return two sentences on what was run: images, length, rate, width of the net; then profile, seeds and dates."""
     if not records:
         return runs_shown(records)
-    trained = [r for r in records if not r.spec["supervised"]] or records
-    spec = trained[0].spec
+    trained = [r for r in records if not r.spec["supervised"]]
+    spec = (trained or records)[0].spec
     width = {1.0: "the paper's net", 0.25: "a net a quarter as wide"}.get(
         spec["channel_factor"], f"a net {spec['channel_factor']:g} times as wide"
     )
-    length = f"{spec['epochs']} epochs of {images_of(spec['data'], spec['count'])} at rate {spec['lr']:g}, {width}"
-    length += ", products in bfloat16" if spec["precision"] == "bfloat16" else ""
+    length = f"{images_of(spec['data'], spec['count'])}, {width}"
+    if trained:  # the supervised net counts steps of its own
+        epochs = f"{spec['epochs']} epoch{'s' * (spec['epochs'] != 1)}"
+        length = f"{epochs} of {images_of(spec['data'], spec['count'])} at rate {spec['lr']:g}, {width}"
+        length += ", products in bfloat16" if spec["precision"] == "bfloat16" else ""
     return f"{length[0].upper()}{length[1:]}. {runs_shown(records)}"
 
 
@@ -52,10 +56,19 @@ def by_model(records: Sequence, supervised: bool = False) -> dict[str, list]:
 
 
 def strokes_of(names: Sequence[str]) -> list[dict]:
-    """Return a line style per model: AE, VAE and supervised always look the same, IRMAE's depths take the others."""
-    fixed, rest = {"AE": 0, "VAE": 1, "supervised": 3}, iter((2, 6, 5, 4, 0, 1))
-    numbers = [fixed[name] if name in fixed else next(rest) for name in names]
-    return [{"color": COLOURS[n], "linestyle": DASHES[n], "marker": MARKERS[n]} for n in numbers]
+    """Return a line style per model: AE, VAE and supervised always look the same, the others share what is left.
+
+    Of the others every fourth has the same colour again, with another dash and marker.
+    """
+    fixed, free = {"AE": 0, "VAE": 1, "supervised": 3}, (2, 6, 5, 4)
+    others = [name for name in names if name not in fixed]
+    looks = []
+    for name in names:
+        turn, place = (0, None) if name in fixed else divmod(others.index(name), len(free))
+        colour = fixed[name] if place is None else free[place]
+        line = (colour + 3 * turn) % len(DASHES)
+        looks.append({"color": COLOURS[colour], "linestyle": DASHES[line], "marker": MARKERS[line]})
+    return looks
 
 
 def spectra(records: Sequence) -> Figure:
@@ -74,7 +87,7 @@ def spectra(records: Sequence) -> Figure:
             if "VAE" in name:
                 kinds.append(("spectrum_sampled", f"{name} (sampled)", style | {"alpha": 0.5}))
             for key, label, look in kinds:
-                counts = [np.sum(r.arrays[key] > 0.01 * r.arrays[key][0]) for r in runs]
+                counts = [count_above(r.arrays[key]) for r in runs]
                 errors = [MEASURES["test_error"](r) for r in runs]
                 label = f"{label}: {np.mean(counts):.0f} at {np.mean(errors):.4f}"
                 for i, run in enumerate(runs):
@@ -186,7 +199,7 @@ def planes(records: Sequence) -> Figure:
             shares = 100 * np.mean([r.arrays["explained"] for r in runs], axis=0)
             bars.plot(np.arange(1, len(shares) + 1), shares.cumsum(), label=name, markersize=4, **style)
         bars.set(xlabel="principal components", ylabel="variance explained, %", ylim=(0, 100))
-        bars.set_title("together", fontsize=9.5)
+        bars.set_title("cumulative", fontsize=9.5)
         legend(bars, loc="upper left" if "VAE" not in groups else "best", fontsize=8)
     return figure
 
@@ -225,8 +238,12 @@ def label_curves(
             axis.set(xscale="log", yscale="log", xlabel="labels", title=title)
             plain_ticks(axis.xaxis, sizes)
             plain_ticks(axis.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100))
-        floor = [(n, least) for n in sizes if n in SIZES and (least := MEASURES[f"least_error_{n}"](runs[0])) > 0]
-        for n, least in floor:
+        floor = {
+            int(n): 100 * least
+            for group in groups.values() for r in group
+            for n, least in zip(r.arrays["label_sizes"], r.arrays.get("least_errors", ()), strict=False) if least > 0
+        }    # fmt: skip
+        for n, least in floor.items():
             axes[0, 0].plot([n / 1.6, n * 1.6], [least, least], color="black", linewidth=2)
         if floor:
             axes[0, -1].plot([], [], color="black", linewidth=2, label="least possible (a)")

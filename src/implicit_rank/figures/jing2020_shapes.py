@@ -26,9 +26,10 @@ def name_of(record) -> str:
 
 
 def by_model(records: Sequence) -> dict[str, list]:
-    """Return records by model, in the order of Figure 3's rows, seeds in order."""
+    """Return records by model, in the order of Figure 3's rows, seeds in order; runs that diverged are left out."""
     groups: dict[str, list] = {}
-    for record in sorted(records, key=lambda r: (r.spec["depth"], r.spec["l1"] == 0, r.spec["l2"], r.seed)):
+    kept = [record for record in records if not record.scalars.get("diverged")]
+    for record in sorted(kept, key=lambda r: (r.spec["depth"], r.spec["l1"] == 0, r.spec["l2"], r.seed)):
         groups.setdefault(name_of(record), []).append(record)
     return dict(sorted(groups.items(), key=lambda item: ("AE", "AE + L1", "AE + L2").index(item[0]) - 9
                        if item[0].startswith("AE") else item[1][0].spec["depth"]))  # fmt: skip
@@ -49,7 +50,9 @@ def set_up(records: Sequence) -> str:
     )
     side = spec["size"] or 32
     rates = " or ".join(f"{lr:g}" for lr in sorted({r.spec["lr"] for r in records}))
-    return f"{side} × {side} pixels, {wide}, learning rate {rates}, {words}. {runs_shown(records)}"
+    lost = sum(bool(r.scalars.get("diverged")) for r in records)
+    left_out = f" Left out: {lost} that diverged." if lost else ""
+    return f"{side} × {side} pixels, {wide}, learning rate {rates}, {words}. {runs_shown(records)}{left_out}"
 
 
 def gallery(rows: dict[str, object], count: int = 10) -> Figure:

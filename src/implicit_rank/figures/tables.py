@@ -35,12 +35,18 @@ def scrolling(head: str, body: str) -> Html:
 
 
 def ends(values: Iterable[float], form: str = "{:.0f}") -> str:
-    """Return the range of finite numbers in words, "3 to 5", or one number where both ends print alike."""
-    values = [value for value in values if math.isfinite(value)]
-    if not values:
-        return "(not run)"
-    low, high = (form.format(end).replace("-", "−") for end in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
+    """Return the range of finite numbers in words, "3 to 5", or one number where both ends print alike.
+
+    What is not finite has not been reached: "3 to 5 (in 2 of 3)" then says by how many it was, and "never" that none
+    did.
+    """
+    values = list(values)
+    kept = [value for value in values if math.isfinite(value)]
+    if not kept:
+        return "never" if values else "(not run)"
+    low, high = (form.format(end).replace("-", "−") for end in (min(kept), max(kept)))
+    text = low if low == high else f"{low} to {high}"
+    return text if len(kept) == len(values) else f"{text} (in {len(kept)} of {len(values)})"
 
 
 def spread(values: Iterable[float], form: str = ".3f") -> str:
