@@ -17,6 +17,7 @@ from implicit_rank.experiments.known_dimension_prices import prices
 from implicit_rank.figures import jing2020_shapes as figures
 from implicit_rank.figures import jing2020_shapes_sweeps as sweeps
 from implicit_rank.figures import jing2020_shapes_tables as tables
+from implicit_rank.figures.jing2020_scheme import scheme
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 
@@ -164,6 +165,28 @@ def test_figures_draw(smoke, drawn_from):
     nothing = (figures.figure_2([]), figures.figure_3([]), figures.courses([], price), sweeps.thresholds([]),
                sweeps.penalties([], []), sweeps.depths([]), sweeps.stuck([], [], price))    # fmt: skip
     assert all("No stored run" in figure.axes[0].texts[0].get_text() for figure in nothing)
+
+
+def test_a_diverged_run_is_left_out_and_counted(smoke, drawn_from):
+    (result,) = family.run([dataclasses.replace(family.presets("smoke")[0], lr=1e6)])
+    assert result.scalars["diverged"]
+    lost = live_record(result.spec, result.scalars, result.arrays)
+    both, price = [lost, *smoke], prices("shapes-ours", 16, 500)
+    assert figures.by_model(both) == figures.by_model(smoke)
+    assert figures.set_up(both).endswith("Left out: 1 that diverged.")
+    assert tables.factor_table(both).text == tables.factor_table(smoke).text
+    for figure in (figures.figure_2(both), figures.figure_3(both), figures.courses(both, price),
+                   sweeps.thresholds(both), sweeps.depths([lost, *drawn_from]), sweeps.penalties(both, smoke)):
+        figure.savefig(io.BytesIO(), format="png")
+    assert all(np.isnan(family.MEASURES[name](lost)) for name in ("r2_position", "factors_held", "release_gain"))
+    assert "l = 2" not in tables.matched_table([lost]).text
+    assert "No stored run" in figures.figure_2([lost]).axes[0].texts[0].get_text()
+
+
+def test_the_scheme_names_what_flows():
+    words = " ".join(text.get_text() for text in scheme().axes[0].texts)
+    for name in ("$y$", "$z$", "$W_1$", "$W_l$", "$z_l$", "encoder", "decoder", "folded"):
+        assert name in words
 
 
 def test_figure_2_shows_the_stored_numbers(smoke):
