@@ -79,8 +79,8 @@ def comparison(
 
 
 def unbroken(name: str) -> str:
-    """Return a row's name as HTML that has no line break at "l = 8"."""
-    return escape(name).replace(" = ", "\u00a0=\u00a0")
+    """Return a row's name as HTML that has no line break at "l = 8" and W_e as it stands in formulas."""
+    return escape(name).replace(" = ", "\u00a0=\u00a0").replace("W_e", "<i>W<sub>e</sub></i>")
 
 
 def _html(cell: Cell, ours: str, aside: str) -> str:
