@@ -1,5 +1,6 @@
 """The commands `run` and `sweep`: what is said before they start, what is kept, how bad input is refused."""
 
+import contextlib
 import io
 import types
 
@@ -8,7 +9,7 @@ import toy_sweep
 from toy_sweep import Toy, diary
 
 from implicit_rank import __main__ as program
-from implicit_rank.book import members
+from implicit_rank.book import members, runs
 from implicit_rank.book.progress import Progress, describe
 from implicit_rank.store import Store, StoreError, checkpoint_of
 
@@ -58,6 +59,24 @@ def test_members_are_run_once_and_then_skipped(command, store, tmp_path, verb):
     _, said, _ = command(verb, "toy_sweep", "--seeds", "3", "--force")
     assert "1 member, 1 of them stored" in said
     assert diary(tmp_path, "begin")[2][2] == (3,)
+
+
+def test_run_takes_the_experiments_batches_in_the_order_asked_for(command, tmp_path, monkeypatch):
+    told = []
+    specs = [Toy(seed=seed, pause=pause) for seed, pause in ((0, 0.0), (1, 0.001), (2, 0.0), (3, 0.0), (4, 0.001))]
+    monkeypatch.setattr(toy_sweep, "presets", lambda profile, seeds=None: specs)
+    monkeypatch.setattr(toy_sweep, "cost", lambda spec: 1 + spec.seed, raising=False)
+    monkeypatch.setattr(runs, "Progress", lambda: contextlib.nullcontext(lambda *report: told.append(report)))
+    checkpoint_of([specs[1], specs[4]]).save({"step": 3, "sum": [3, 12]})
+    assert command("run", "toy_sweep")[0] == 0
+    assert [(step, seeds) for _, step, seeds in diary(tmp_path, "begin")] == [(0, (0, 2)), (3, (1, 4)), (0, (3,))]
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[3:5] == [pytest.approx(4 / 15), pytest.approx(11 / 15)]    # costs 1 + 3, then 2 + 5
+    assert shares[-1] == 1
+    monkeypatch.delattr(toy_sweep, "batches")
+    command("run", "toy_sweep", "--force")
+    assert diary(tmp_path, "begin")[-1][2] == (0, 1, 2, 3, 4)    # one who groups for himself is handed all of them
 
 
 @pytest.mark.parametrize("verb", ["run", "sweep"])

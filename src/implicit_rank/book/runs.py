@@ -1,7 +1,9 @@
 """The sub-command `run`: bring the stored runs of one experiment up to a profile, in this process."""
 
 import argparse
+import itertools
 import time
+from collections.abc import Callable, Iterator
 
 from implicit_rank.book import members
 from implicit_rank.book.layout import BookError
@@ -37,7 +39,8 @@ def run_command(args: argparse.Namespace) -> int:
 
     try:
         with Progress() as progress:
-            plan.module.run(plan.todo, device=device, progress=progress, on_done=keep)
+            for part, within in portions(plan, device, progress):
+                plan.module.run(part, device=device, progress=within, on_done=keep)
     except KeyboardInterrupt:
         print(f"\nInterrupted: {len(saved)} of {len(plan.todo)} are stored; the same command goes on from there.")
         return 130
@@ -45,3 +48,25 @@ def run_command(args: argparse.Namespace) -> int:
         raise BookError(f"{error} ({len(saved)} of {len(plan.todo)} members were stored before.)") from error
     print(f"\nStored {members.counted(len(saved), 'member')} in {time.monotonic() - begun:.0f} s.")
     return 0
+
+
+def portions(plan: members.Plan, device: str, progress: Callable[[float, str], None]) -> Iterator[tuple]:
+    """Members that may be handed to one ``run``, with its share of the progress: all, or the experiment's batches.
+
+    They come in the order in which their first members were asked for.
+    """
+    from implicit_rank.sweep import ensembles_of
+
+    parts = [plan.todo]
+    if hasattr(plan.module, "batches"):
+        place = {spec: i for i, spec in enumerate(plan.todo)}
+        parts = ensembles_of(plan.module, plan.todo, device=device)
+        parts.sort(key=lambda part: min(place[spec] for spec in part))
+    cost = getattr(plan.module, "cost", lambda spec: 1.0)
+    ends = [0.0, *itertools.accumulate(sum(map(cost, part)) for part in parts)]
+    for part, (begin, end) in zip(parts, itertools.pairwise(ends), strict=True):
+
+        def within(share: float, text: str = "", begin=begin, end=end) -> None:
+            progress((begin + share * (end - begin)) / (ends[-1] or 1.0), text)
+
+        yield part, within

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from implicit_rank.experiments.ablations_evaluation import measured
 from implicit_rank.experiments.ablations_measures import MEASURES
-from implicit_rank.experiments.autoencoder_run import ensembles, run_autoencoders, size
+from implicit_rank.experiments.autoencoder_run import cost, ensembles, run_autoencoders, size
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option
 
-__all__ = ["MEASURES", "VARIANTS", "Ablations", "batches", "presets", "run", "size", "variant"]
+__all__ = ["MEASURES", "VARIANTS", "Ablations", "batches", "cost", "presets", "run", "size", "variant"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,11 @@ def run(
 
 
 def batches(specs: Sequence[Ablations], memory: int | None = None, device: str = "cpu") -> list[list]:
-    """Return the specs in groups that are trained together: one kind of function between the maps in each."""
-    kinds = dict.fromkeys(spec.activation for spec in specs)
-    groups = [[spec for spec in specs if spec.activation == kind] for kind in kinds]
-    return [part for group in groups for part in ensembles(group, device, memory)]
+    """Return the specs in groups that are trained together: one kind of function between the maps in each.
+
+    One member whose maps are frozen after a first training gives its whole ensemble two, so these are groups apart.
+    """
+    groups: dict[tuple, list[Ablations]] = {}
+    for spec in specs:
+        groups.setdefault((spec.activation, spec.frozen == "trained"), []).append(spec)
+    return [part for group in groups.values() for part in ensembles(group, device, memory)]

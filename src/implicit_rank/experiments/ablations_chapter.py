@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from implicit_rank.chain import LinearChain
+from implicit_rank.experiments import ablations
 from implicit_rank.experiments.ablations import VARIANTS, Ablations, family, presets, set_up, variant
+from implicit_rank.experiments.result import Result
 from implicit_rank.nets import STARTS
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import Parameters, option, resolve_device
 from implicit_rank.spectra import singular_values
 from implicit_rank.store import PROFILES, Record
 from implicit_rank.theory.ablations import spectrum_behind
@@ -43,6 +45,13 @@ class AblationsChapter(Parameters):
         names = self.variants or tuple(dict.fromkeys(variant(spec.to_dict()) for spec in own))
         seeds = self.seeds or tuple(dict.fromkeys(spec.seed for spec in own))
         return family(base, names, seeds)
+
+    def results(self) -> list[Result]:
+        """Return what the members of the live run come to, in the order of their specs; trained group by group."""
+        device, specs = str(resolve_device(self.device)), self.specs()
+        groups = ablations.batches(specs, device=device)
+        found = {result.spec: result for group in groups for result in ablations.run(group, device)}
+        return [found[spec] for spec in specs]
 
 
 def starting_values(depth: int, width: int, seed: int = 0) -> dict[str, np.ndarray]:

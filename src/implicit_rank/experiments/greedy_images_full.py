@@ -10,6 +10,7 @@ from implicit_rank.experiments.greedy_images import (
     MEASURES,
     GreedyImages,
     batches,
+    cost,
     explicit,
     orthogonal,
     run,
@@ -19,7 +20,7 @@ from implicit_rank.experiments.greedy_images import (
     vanilla,
 )
 
-__all__ = ["MEASURES", "GreedyImagesFull", "batches", "presets", "run", "size"]
+__all__ = ["MEASURES", "GreedyImagesFull", "batches", "cost", "presets", "run", "size"]
 
 DEPTHS = (2, 4, 8, 12, 16)
 METHOD_DEPTHS = (4, 8, 16, 24, 32)

@@ -16,7 +16,9 @@ from implicit_rank.experiments.irmae_images_supervised import run_supervised
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option, resolve_device
 
-__all__ = ["MEASURES", "MODELS", "IrmaeImages", "batches", "estimate", "model_of", "presets", "reduced", "run", "size"]
+__all__ = [
+    "MEASURES", "MODELS", "IrmaeImages", "batches", "cost", "estimate", "model_of", "presets", "reduced", "run", "size",
+]    # fmt: skip
 
 MODELS = ("ae", "irmae", "vae", "supervised")
 NO_DIVERGENCE = 1e-12    # a weight of 0 would stand for the released code's own

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from implicit_rank.experiments.irmae_images import MEASURES, IrmaeImages, batches, estimate, model_of, run, size
+from implicit_rank.experiments.irmae_images import MEASURES, IrmaeImages, batches, cost, estimate, model_of, run, size
 from implicit_rank.parameters import option
 
-__all__ = ["MEASURES", "IrmaeCeleba", "batches", "estimate", "presets", "run", "size"]
+__all__ = ["MEASURES", "IrmaeCeleba", "batches", "cost", "estimate", "presets", "run", "size"]
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from implicit_rank.experiments.irmae_images import (
     MODELS,
     IrmaeImages,
     batches,
+    cost,
     estimate,
     model_of,
     run,
     size,
 )
 
-__all__ = ["MEASURES", "IrmaeFull", "batches", "estimate", "presets", "run", "size"]
+__all__ = ["MEASURES", "IrmaeFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
 SEEDS = (0,)    # of the autoencoders; with a GPU at hand five cost half an hour
 BASELINES = (0, 1, 2)

@@ -10,6 +10,7 @@ from implicit_rank.experiments.irmae_images import (
     MEASURES,
     IrmaeImages,
     batches,
+    cost,
     estimate,
     model_of,
     reduced,
@@ -17,7 +18,7 @@ from implicit_rank.experiments.irmae_images import (
     size,
 )
 
-__all__ = ["MEASURES", "IrmaePrecision", "batches", "estimate", "presets", "run", "size"]
+__all__ = ["MEASURES", "IrmaePrecision", "batches", "cost", "estimate", "presets", "run", "size"]
 
 
 @dataclass(frozen=True)
