@@ -16,6 +16,7 @@ from implicit_rank.experiments.ablations_chapter import (
     starting_values,
 )
 from implicit_rank.experiments.ablations_measures import MEASURES
+from implicit_rank.experiments.result import Result
 from implicit_rank.figures import jing2020_ablations as figures
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
@@ -140,11 +141,28 @@ def test_every_claim_names_runs_of_the_plan():
             assert claim.measure in MEASURES
 
 
-def test_batches_keep_one_function_between_the_maps():
+def test_batches_keep_one_function_between_the_maps_and_one_number_of_trainings():
     specs = presets("paper")
-    groups = ablations.batches(specs)
+    groups = ablations.batches(specs, memory=10**12, device="cuda")
     assert sorted(map(spec_hash, specs)) == sorted(spec_hash(s) for group in groups for s in group)
-    assert all(len({s.activation for s in group}) == 1 for group in groups)
+    kinds = [{(s.activation, s.frozen == "trained", s.epochs) for s in group} for group in groups]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert len(groups) == len(set.union(*kinds)) < len(specs)    # and not one by one, as on a CPU
+    assert ablations.batches(specs, device="cpu")[0] == specs[:1]
+
+
+def test_the_live_run_keeps_the_order_of_its_specs(monkeypatch):
+    told = []
+
+    def run(specs, device):
+        told.append(specs)
+        return [Result(spec, {}, {}) for spec in specs]
+
+    monkeypatch.setattr(ablations, "run", run)
+    settings = AblationsChapter(profile="smoke", variants=["relu", "full", "frozen trained", "ae"], device="auto")
+    assert [result.spec for result in settings.results()] == settings.specs()
+    assert [spec for part in told for spec in part] != settings.specs()
+    assert all(len({(s.activation, s.frozen == "trained") for s in part}) == 1 for part in told)
 
 
 def test_measures_read_every_variant(runs):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_rank.experiments import autoencoder_training
-from implicit_rank.experiments.autoencoder_run import ensembles, estimate, run_autoencoders, size, split
+from implicit_rank.experiments import ablations, autoencoder_training
+from implicit_rank.experiments.autoencoder_run import ensembles, estimate, run_autoencoders, run_ensemble, size, split
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.autoencoder_training import STAGES, model_of, stage_file
 from implicit_rank.spectra import numerical_rank
@@ -193,12 +193,28 @@ def test_killed_and_resumed_runs_have_the_same_bits(tmp_path):
 def test_ensembles_are_split_by_memory_and_by_what_must_be_shared():
     specs = [replace(BASE, seed=seed, lr=lr) for lr in (1e-2, 1e-3) for seed in range(3)] + [replace(BASE, batch=16)]
     assert [len(part) for part in ensembles(specs, "cpu")] == [1] * 7
+    assert ensembles(specs[::-1], "cuda", memory=10**12) == [specs[6:], specs[5::-1]]
+    for changed, together in (({"size": 8}, False), ({"epochs": 9}, False), ({"depth": 0}, True), ({"seed": 7}, True)):
+        assert (len(ensembles([BASE, replace(BASE, **changed)], "cuda", memory=10**12)) == 1) is together
     needed = size([BASE])["bytes per member"]
     parts = split(specs[:6], memory=2 * 3 * needed)
     assert 1 < len(parts) < 6
     assert [spec for part in parts for spec in part] == specs[:6]
     assert size(specs)["parameters"] == sum(p.numel() for p in model_of(BASE, (1, 16, 16)).parameters())
     assert size(specs)["images"] == 200
+
+
+def test_members_in_the_groups_of_the_ablations_equal_themselves_alone():
+    """A member that is trained twice must not give its neighbours a second training."""
+    specs = [replace(BASE, seed=seed, frozen=frozen) for seed in (0, 1) for frozen in ("no", "trained")]
+    parts = ablations.batches(specs, memory=10**12, device="cuda")
+    assert [len(part) for part in parts] == [2, 2]
+    grouped = {r.spec: r for part in parts for r in run_ensemble(part, None, "cpu", lambda share, text: None)}
+    for alone in run_autoencoders(specs):
+        together = grouped[alone.spec]
+        assert together.scalars["error"] == alone.scalars["error"]
+        for name in ("error", "singular_effective", "spectrum_codes"):
+            np.testing.assert_array_equal(together.arrays[name], alone.arrays[name])
 
 
 def test_too_little_memory_is_one_sentence():

@@ -111,9 +111,12 @@ def test_a_member_alone_equals_itself_in_company(smoke):
 
 def test_ensembles_hold_every_member_once():
     specs = presets("smoke", seeds=(0, 1))
-    parts = irmae_images.batches(specs)
-    assert sorted(spec_hash(spec) for part in parts for spec in part) == sorted(map(spec_hash, specs))
-    assert all(len(part) == 1 or not any(spec.supervised for spec in part) for part in parts)
+    for device in ("cpu", "cuda"):
+        parts = irmae_images.batches(specs, memory=10**12, device=device)
+        assert sorted(spec_hash(spec) for part in parts for spec in part) == sorted(map(spec_hash, specs))
+        assert all(len(part) == 1 or not any(spec.supervised for spec in part) for part in parts)
+        assert all(len({spec.kind for spec in part}) == 1 for part in parts)
+        assert sorted(map(len, parts)) == ([1] * 8 if device == "cpu" else [1, 1, 2, 4])
 
 
 def test_label_errors_are_read_in_percent_by_place():
