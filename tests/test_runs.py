@@ -1,6 +1,7 @@
 """The commands `run` and `sweep`: what is said before they start, what is kept, how bad input is refused."""
 
 import contextlib
+import dataclasses
 import io
 import types
 
@@ -197,10 +198,31 @@ def test_the_estimate_is_of_like_runs_or_the_experiments_own(store):
     for seed, seconds, device in ((0, 20, "cpu"), (1, 40, "cpu"), (2, 2, "cuda:0")):
         write(store, Toy(seed=seed), seconds, device=device)
     write(store, Toy(profile="paper"), 10_000, device="cpu")
-    assert members.estimate(plan, "cpu") == 300
+    assert members.estimate(plan, "cpu") == 400    # the longest: a run that was resumed was timed in part
     assert members.estimate(plan, "cuda") == 20
     next((store.root / "toy_sweep").glob("paper*")).write_text("damaged")
-    assert members.estimate(plan, "cpu") == 300
+    assert members.estimate(plan, "cpu") == 400
+
+
+def test_dear_members_are_no_measure_for_cheap_ones(store, monkeypatch):
+    cheap, dear = Toy(pause=0.5), Toy(pause=0.25)
+    write(store, cheap, 25, device="cpu")
+    write(store, dear, 9000, device="cpu")
+    several = [dataclasses.replace(cheap, seed=seed) for seed in (1, 2)]
+    assert members.estimate(members.Plan("toy", toy_sweep, store, [], several), "cpu") == 50
+    new = dataclasses.replace(cheap, pause=2.0)
+    mixed = members.Plan("toy", toy_sweep, store, [], [*several, new])
+    assert members.estimate(mixed, "cpu") == pytest.approx(50 + 4 * 2.0)    # the new one by the experiment's own word
+    monkeypatch.delattr(toy_sweep, "estimate")
+    assert members.estimate(mixed, "cpu") == 50 + (25 + 9000) / 2
+
+
+@pytest.mark.parametrize("name", ["ablations", "greedy_images", "known_dimension", "irmae_images"])
+def test_autoencoders_say_how_long_they_take(name, store):
+    for variant in (name, f"{name}_full"):
+        module = members.load(variant)
+        plan = members.Plan(variant, module, store, [], module.presets("smoke")[:1])
+        assert 0 < members.estimate(plan, "cpu") < 600
 
 
 def test_a_size_that_cannot_be_told_is_no_reason_to_stop(store, monkeypatch):

@@ -98,23 +98,34 @@ def share(specs: list, which: tuple[int, int] | None) -> list:
 def estimate(plan: Plan, device: str) -> float | None:
     """Seconds for one process to run `plan.todo`, or None.
 
-    It is what stored members of the same profile took on the same kind of device; where there are none, what the
-    experiment's own ``estimate(specs, device)`` says.
+    For each member it is the longest that a stored one took which differs in its seed alone, on the same kind of
+    device (a resumed one was timed in part). For those without such a twin it is what the experiment's own
+    ``estimate(specs, device)`` says; where that says nothing, what stored members of the profile took on average.
     """
     kind = device.partition(":")[0]
-    known = [
-        record.provenance.get("seconds")
-        for record in plan.store.scan(plan.todo[0].experiment)[0]
-        if record.profile == plan.todo[0].profile
-        and (kind == "auto" or str(record.provenance.get("device") or kind).startswith(kind))
-    ]
-    known = [seconds for seconds in known if seconds]
-    if known:
-        return statistics.mean(known) * len(plan.todo)
-    try:
-        return plan.module.estimate(plan.todo, device) if hasattr(plan.module, "estimate") else None
-    except (ValueError, OSError):  # the data are not there, say: the run itself will tell
-        return None
+    longest: dict[str, float] = {}
+    for record in plan.store.scan(plan.todo[0].experiment)[0]:
+        seconds, where = record.provenance.get("seconds"), str(record.provenance.get("device") or kind)
+        if seconds and record.profile == plan.todo[0].profile and (kind == "auto" or where.startswith(kind)):
+            key = _but_for_the_seed(record.spec)
+            longest[key] = max(seconds, longest.get(key, 0.0))
+    keys = [_but_for_the_seed(spec.to_dict()) for spec in plan.todo]
+    rest = [spec for spec, key in zip(plan.todo, keys, strict=True) if key not in longest]
+    guess = 0.0
+    if rest:
+        try:
+            guess = plan.module.estimate(rest, device) if hasattr(plan.module, "estimate") else None
+        except (ValueError, OSError):  # the data are not there, say: the run itself will tell
+            guess = None
+        if guess is None and longest:
+            guess = statistics.mean(longest.values()) * len(rest)
+    return None if guess is None else sum(longest.get(key, 0.0) for key in keys) + guess
+
+
+def _but_for_the_seed(fields: dict) -> str:
+    from implicit_rank.store import canonical_json
+
+    return canonical_json({name: value for name, value in fields.items() if name != "seed"})
 
 
 def prepare(args: argparse.Namespace, device: str, where: str, processes: int = 1) -> Plan | None:

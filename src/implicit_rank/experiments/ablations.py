@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from implicit_rank.experiments.ablations_evaluation import measured
 from implicit_rank.experiments.ablations_measures import MEASURES
-from implicit_rank.experiments.autoencoder_run import cost, ensembles, run_autoencoders, size
+from implicit_rank.experiments.autoencoder_run import cost, ensembles, estimate, run_autoencoders, size
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option
 
-__all__ = ["MEASURES", "VARIANTS", "Ablations", "batches", "cost", "presets", "run", "size", "variant"]
+__all__ = ["MEASURES", "VARIANTS", "Ablations", "batches", "cost", "estimate", "presets", "run", "size", "variant"]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from implicit_rank.experiments import ablations
 from implicit_rank.experiments.ablations_measures import MEASURES
-from implicit_rank.experiments.autoencoder_run import cost, size
+from implicit_rank.experiments.autoencoder_run import cost, estimate, size
 from implicit_rank.experiments.result import Progress, Result
 
-__all__ = ["MEASURES", "AblationsFull", "batches", "cost", "presets", "run", "size"]
+__all__ = ["MEASURES", "AblationsFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
 @dataclass(frozen=True)
 class AblationsFull(ablations.Ablations):

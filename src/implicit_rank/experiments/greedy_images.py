@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from implicit_rank.experiments.autoencoder_run import cost, ensembles, run_autoencoders, size
+from implicit_rank.experiments.autoencoder_run import cost, ensembles, estimate, run_autoencoders, size
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.greedy_images_evaluation import evaluate
 from implicit_rank.experiments.greedy_images_measures import MEASURES
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option, resolve_device
 
-__all__ = ["MEASURES", "GreedyImages", "batches", "cost", "presets", "run", "size"]
+__all__ = ["MEASURES", "GreedyImages", "batches", "cost", "estimate", "presets", "run", "size"]
 
 STUDIES = ("grid", "stages", "course", "start", "precision", "depends", "full")
 

@@ -11,6 +11,7 @@ from implicit_rank.experiments.greedy_images import (
     GreedyImages,
     batches,
     cost,
+    estimate,
     explicit,
     orthogonal,
     run,
@@ -20,7 +21,7 @@ from implicit_rank.experiments.greedy_images import (
     vanilla,
 )
 
-__all__ = ["MEASURES", "GreedyImagesFull", "batches", "cost", "presets", "run", "size"]
+__all__ = ["MEASURES", "GreedyImagesFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
 DEPTHS = (2, 4, 8, 12, 16)
 METHOD_DEPTHS = (4, 8, 16, 24, 32)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from implicit_rank.autoencoder import KINDS
 from implicit_rank.data.load import SHAPES
-from implicit_rank.experiments.autoencoder_run import cost, ensembles, run_autoencoders, size
+from implicit_rank.experiments.autoencoder_run import cost, ensembles, estimate, run_autoencoders, size
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.known_dimension_evaluation import evaluate
 from implicit_rank.experiments.known_dimension_measures import MEASURES
@@ -16,7 +16,7 @@ from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.nets import ARCHITECTURES
 from implicit_rank.parameters import option
 
-__all__ = ["MEASURES", "KnownDimension", "batches", "cost", "presets", "run", "size"]
+__all__ = ["MEASURES", "KnownDimension", "batches", "cost", "estimate", "presets", "run", "size"]
 
 PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # swept, since Jing 2020 states none
 COMPARED = 1e-4  # the one that Figure 2's five models are compared at

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from implicit_rank.data.load import SHAPES
-from implicit_rank.experiments.autoencoder_run import cost, size
+from implicit_rank.experiments.autoencoder_run import cost, estimate, size
 from implicit_rank.experiments.known_dimension import KnownDimension, batches, figure_2, run
 from implicit_rank.experiments.known_dimension_measures import MEASURES
 from implicit_rank.parameters import option
 
-__all__ = ["MEASURES", "KnownDimensionFull", "batches", "cost", "presets", "run", "size"]
+__all__ = ["MEASURES", "KnownDimensionFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
 
 @dataclass(frozen=True)
