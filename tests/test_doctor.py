@@ -4,6 +4,7 @@ import pytest
 from conftest import ROOT, run_book
 
 from implicit_rank.book import doctor
+from implicit_rank.evaluate import inception
 
 
 def test_the_report_covers_everything():
@@ -35,12 +36,29 @@ def test_a_missing_data_folder_is_said_so(tmp_path, monkeypatch):
     assert "does not exist yet" in doctor.data_lines()[0]
 
 
-def test_weights_are_looked_for_where_torch_keeps_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert doctor.weights_file() is None
-    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "hub" / "checkpoints" / doctor.FID_WEIGHTS).touch()
-    assert doctor.weights_file() is not None
+def test_weights_are_looked_for_where_the_distance_finds_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path / "data"))
+    assert doctor.data_lines()[-1].endswith(": not found")
+    for folder in (tmp_path / "torch" / "hub" / "checkpoints", tmp_path / "data"):    # the later one is taken first
+        folder.mkdir(parents=True)
+        (folder / inception.WEIGHTS).write_bytes(b"not these")
+        assert doctor.data_lines()[-1].endswith(f": {folder / inception.WEIGHTS}")
+        with pytest.raises(ValueError, match=str(folder)):
+            inception.inception_network()
+
+
+def test_what_needs_no_file_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path))
+    (line,) = (line for line in doctor.data_lines() if "always there" in line)
+    for name in ("mnist-12k", "second moments", "classifier", "scikit-learn's digits", "shapes"):
+        assert name in line
+
+
+def test_both_forms_of_celeba_are_found(tmp_path):
+    for name in ("img_align_celeba.zip", "img_align_celeba"):
+        (tmp_path / name / "celeba" / name).mkdir(parents=True)
+        assert doctor.found_data(tmp_path / name)["CelebA"]
 
 
 def test_an_incomplete_or_wrong_set_of_tools_is_named(monkeypatch):

@@ -25,9 +25,8 @@ DATA = {  # name shown -> places below a data root that torchvision fills, or th
         "FashionMNIST/raw/train-images-idx3-ubyte",
     ),
     "CIFAR-10": ("cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz", "cifar10.npz"),
-    "CelebA": ("celeba/img_align_celeba",),
+    "CelebA": ("celeba/img_align_celeba.zip", "celeba/img_align_celeba"),
 }
-FID_WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"
 REFERENCE_GFLOPS = 40.0  # a matrix product in double precision on two cores of the machine the budgets were set on
 
 
@@ -98,17 +97,9 @@ def found_data(root: Path) -> dict[str, bool]:
     return {name: any((root / place).exists() for place in places) for name, places in DATA.items()}
 
 
-def weights_file() -> Path | None:
-    """The Inception weights of the Fréchet distance, where torch.hub keeps them."""
-    hub = Path(
-        os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch"
-    )
-    path = hub / "hub" / "checkpoints" / FID_WEIGHTS
-    return path if path.exists() else None
-
-
 def data_lines() -> list[str]:
     from implicit_rank.data import data_root
+    from implicit_rank.evaluate.inception import weights_file
 
     root = data_root()
     said = (
@@ -116,9 +107,11 @@ def data_lines() -> list[str]:
     )
     lines = [f"  folder of downloaded data: {root} ({said})" + ("" if root.is_dir() else ", which does not exist yet")]
     lines += [f"  {name}: {'found' if there else 'not found'}" for name, there in found_data(root).items()]
-    lines.append("  always there: exact second moments of MNIST, scikit-learn's digits, generated shapes")
-    weights = weights_file()
-    lines.append(f"  Inception weights for Fréchet distances: {weights or 'not found'}")
+    lines.append(
+        "  always there: 12,000 images of MNIST (mnist-12k), its exact second moments, a small classifier of it, "
+        "scikit-learn's digits, generated shapes"
+    )
+    lines.append(f"  Inception weights for Fréchet distances: {weights_file() or 'not found'}")
     return lines
 
 

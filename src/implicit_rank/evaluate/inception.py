@@ -50,6 +50,11 @@ def inception_network(
     return FeatureNetwork(FID, lambda images: network(images)[0].flatten(1), 3, card)
 
 
+def weights_file() -> Path | None:
+    """Return the file that :func:`inception_network` reads without being given one, or None where there is none yet."""
+    return _find(None)
+
+
 def _find(weights: Path | str | None) -> Path | None:
     places = _places() if weights is None else [Path(weights).expanduser()]
     return next((place for place in places if place.is_file()), None)
