@@ -5,18 +5,19 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from implicit_rank import claims
-from implicit_rank.experiments import ablations, ablations_full
+from implicit_rank.experiments import ablations, ablations_chapter, ablations_full
 from implicit_rank.experiments.ablations import CORE, FIGURED, VARIANTS, Ablations, family, presets, set_up, variant
 from implicit_rank.experiments.ablations_chapter import (
     AblationsChapter,
-    counted,
     predicted_spectra,
     starting_values,
 )
 from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.run_ranks import count_above
 from implicit_rank.figures import jing2020_ablations as figures
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
@@ -97,7 +98,7 @@ def test_spectrum_behind_frozen_maps():
     white = theory.spectrum_behind(SIGMA, torch.ones(5), generator)
     torch.testing.assert_close(white, SIGMA**2)    # white features take on the maps'
     shut = theory.spectrum_behind(torch.tensor([1.0, 0.5, 0.0, 0.0, 0.0]), SIGMA, generator)
-    assert counted(shut.numpy()) <= 2
+    assert count_above(shut.numpy()) <= 2
 
 
 @pytest.mark.parametrize(
@@ -226,10 +227,12 @@ def test_tables_hold_the_numbers(runs):
 
 def test_parameters_of_the_chapter():
     assert AblationsChapter(profile="quick").specs() == presets("quick")
-    changed = AblationsChapter(profile="smoke", data="fashion", depth=3, variants=("full",), seeds=(4,), code_width=16)
+    changed = AblationsChapter(profile="smoke", data="digits", depth=3, variants=("full",), seeds=(4,), code_width=16)
     (spec,) = changed.specs()
-    assert (spec.data, spec.depth, spec.code_width, spec.seed) == ("fashion", 3, 16, 4)
+    assert (spec.data, spec.depth, spec.code_width, spec.seed, spec.count) == ("digits", 3, 16, 4, 0)
+    assert AblationsChapter(data="shapes-ours").base().count == 10_000    # of what there is more than a laptop bears
     for fields, message in [
+        ({"data": "mnits"}, "did you mean 'mnist'"),
         ({"variants": ("fulll",)}, "did you mean 'full'|must be"),
         ({"depth": 0}, "depth must be"),
         ({"conv_start": "random"}, "conv_start must be"),
@@ -238,6 +241,48 @@ def test_parameters_of_the_chapter():
             AblationsChapter(**fields)
     with pytest.raises(ParameterError, match="draws must be"):
         Ablations(draws=0)
+
+
+def labelled_folder(folder, sizes):
+    """A folder of grey pictures, so many of each class."""
+    generator = np.random.default_rng(0)
+    for label, count in enumerate(sizes):
+        (folder / f"class{label}").mkdir(parents=True)
+        for i in range(count):
+            pixels = generator.integers(0, 256, (20, 20), np.uint8)
+            Image.fromarray(pixels).save(folder / f"class{label}" / f"{i}.png")
+    return f"folder:{folder}"
+
+
+@pytest.mark.parametrize(("sizes", "asked", "kept"), [
+    ((60, 60, 60), (100, 1000), (100,)), ((60, 50, 40), (90, 100), (90,)), ((30, 30, 15), (100, 1000), (36,))])
+def test_labels_that_the_smallest_class_cannot_serve_are_dropped(tmp_path, monkeypatch, sizes, asked, kept):
+    data = labelled_folder(tmp_path, sizes)    # of every class four fifths are for training
+    monkeypatch.setattr(ablations_chapter, "set_up", lambda profile: replace(set_up(profile), labels=asked))
+    settings = AblationsChapter(profile="smoke", data=data, variants=("ae",))
+    (spec,) = settings.specs()
+    assert spec.labels == kept
+    (result,) = settings.results()
+    assert {name for name in result.scalars if name.startswith("probe_")} == {f"probe_{size}" for size in kept}
+
+
+def test_a_class_without_a_training_image_is_refused_before_the_run(tmp_path):
+    data = labelled_folder(tmp_path / "pictures" / "train", (5, 5, 5))
+    labelled_folder(tmp_path / "pictures" / "test", (5, 5, 5))
+    for file in (tmp_path / "pictures" / "train" / "class1").iterdir():
+        file.unlink()
+    with pytest.raises(ParameterError, match="a class without any training image"):
+        AblationsChapter(profile="smoke", data=data.removesuffix("/train")).specs()
+
+
+def test_images_without_labels_and_images_that_are_not_there(tmp_path, monkeypatch):
+    for i in range(10):
+        Image.new("L", (20, 20), 20 * i).save(tmp_path / f"{i}.png")
+    (spec,) = AblationsChapter(profile="smoke", data=f"folder:{tmp_path}", variants=("ae",)).specs()
+    assert spec.labels == set_up("smoke").labels
+    monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="Fashion-MNIST is not there: put"):
+        AblationsChapter(data="fashion").specs()
 
 
 def test_no_two_lines_of_a_figure_look_alike():

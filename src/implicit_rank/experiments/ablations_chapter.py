@@ -11,6 +11,8 @@ import torch
 from implicit_rank.chain import LinearChain
 from implicit_rank.experiments import ablations
 from implicit_rank.experiments.ablations import VARIANTS, Ablations, family, presets, set_up, variant
+from implicit_rank.experiments.autoencoder_training import data as images_of
+from implicit_rank.experiments.chapter_data import balanced_sizes, check_name, count_of
 from implicit_rank.experiments.result import Result
 from implicit_rank.nets import STARTS
 from implicit_rank.parameters import Parameters, option, resolve_device
@@ -34,14 +36,22 @@ class AblationsChapter(Parameters):
     seeds: tuple[int, ...] | None = option(None, "one member a seed", least=0)
     device: str = option("cpu", "cpu, cuda or auto")
 
+    def __post_init__(self):
+        super().__post_init__()
+        check_name(self.data)
+
+    def base(self) -> Ablations:
+        """Return what all models share; FileNotFoundError, one sentence, where the images are not on this machine."""
+        own = set_up(self.profile)
+        given = {name: getattr(self, name) for name in ("data", "depth", "conv_start", "epochs", "lr")}
+        base = replace(own, **{name: value for name, value in given.items() if value is not None})
+        base = replace(base, code_width=self.code_width, count=count_of(own, base.data))
+        labels = images_of(base.data, "train", base.count, base.size).labels
+        return base if labels is None else replace(base, labels=balanced_sizes(base.labels, labels, base.data))
+
     def specs(self) -> list[Ablations]:
         """Return the members of the live run; all defaults give the profile's own."""
-        own = presets(self.profile)
-        base = set_up(self.profile)
-        for name in ("data", "depth", "conv_start", "epochs", "lr"):
-            if getattr(self, name) is not None:
-                base = replace(base, **{name: getattr(self, name)})
-        base = replace(base, code_width=self.code_width)
+        base, own = self.base(), presets(self.profile)
         names = self.variants or tuple(dict.fromkeys(variant(spec.to_dict()) for spec in own))
         seeds = self.seeds or tuple(dict.fromkeys(spec.seed for spec in own))
         return family(base, names, seeds)
@@ -95,8 +105,3 @@ def predicted_spectra(records: Sequence[Record]) -> dict[str, np.ndarray]:
         if spectra:
             found[name] = np.mean(spectra, axis=0)
     return found
-
-
-def counted(spectrum: np.ndarray, threshold: float = 0.01) -> int:
-    """Return how many values exceed ``threshold`` times the largest."""
-    return int((spectrum > threshold * spectrum.max()).sum())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from implicit_rank.data.archives import data_root
 from implicit_rank.data.cifar import ARCHIVE, FOLDER, NPZ
-from implicit_rank.data.load import IMAGE_NAMES
+from implicit_rank.experiments.chapter_data import check_name
 from implicit_rank.experiments.greedy_images import (
     GreedyImages,
     explicit,
@@ -19,7 +19,7 @@ from implicit_rank.experiments.greedy_images import (
     standard,
     vanilla,
 )
-from implicit_rank.parameters import ParameterError, Parameters, option, unknown_name
+from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import PROFILES
 
 SIZES = {    # depths of the standard start, depth and alphas of the orthogonal one, hand-set ranks, an alpha too large
@@ -50,8 +50,7 @@ class GreedyImagesChapter(Parameters):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.data is not None and self.data not in IMAGE_NAMES and not self.data.startswith("folder:"):
-            raise ParameterError(unknown_name("data", self.data, [*IMAGE_NAMES, "folder:PATH"]))
+        check_name(self.data)
 
     def images(self, colour: bool = False) -> str:
         """Return the name of the data set: the one asked for, or what is at hand."""

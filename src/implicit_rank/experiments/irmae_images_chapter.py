@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from implicit_rank.data.images import Images
-from implicit_rank.data.load import IMAGE_NAMES
 from implicit_rank.experiments.autoencoder_training import data as images_of
+from implicit_rank.experiments.chapter_data import check_name, count_of
 from implicit_rank.experiments.irmae_images import MODELS, IrmaeImages, model_of, reduced
 from implicit_rank.nets import ARCHITECTURES
-from implicit_rank.parameters import ParameterError, Parameters, option, unknown_name
+from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import PROFILES
 
-LARGE = ("mnist", "fashion", "cifar10", "celeba")    # of which the quick profile takes the first 10,000 images
 CELEBA = {"architecture": "celeba", "code_width": 512, "depth": 4, "components": 10}
 
 
@@ -40,8 +39,7 @@ class IrmaeImagesChapter(Parameters):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.data is not None and self.data not in IMAGE_NAMES and not self.data.startswith("folder:"):
-            raise ParameterError(unknown_name("data", self.data, [*IMAGE_NAMES, "folder:PATH"]))
+        check_name(self.data)
 
     def base(self) -> IrmaeImages:
         """Return what all models share: the plain autoencoder of seed 0."""
@@ -50,12 +48,7 @@ class IrmaeImagesChapter(Parameters):
         changed = {name: value for name, value in CELEBA.items() if self.faces() and name != "depth"}
         changed |= {"architecture": "cifar10"} if data == "cifar10" else {}
         changed |= {"data": data, "lr": self.lr, "size": self.size or (64 if self.faces() and data != "celeba" else 0)}
-        if self.count is not None:
-            changed["count"] = self.count
-        elif data in LARGE and self.profile != "paper":
-            changed["count"] = own.count or 10_000
-        elif data != own.data:
-            changed["count"] = 0
+        changed["count"] = count_of(own, data) if self.count is None else self.count
         for name in ("architecture", "code_width", "channel_factor", "epochs", "components", "labels", "draws",
                      "samples"):    # fmt: skip
             if getattr(self, name) is not None:
