@@ -334,6 +334,13 @@ def test_the_chapter_s_parameters(tmp_path, monkeypatch, faces):
     ]:
         with pytest.raises(ParameterError, match=message):
             IrmaeImagesChapter(**fields)
+    for fields, said in [
+        ({"labels": [20_000]}, r"labels asks for 20,000 images, but mnist-12k has 10,000\.$"),
+        ({"labels": [10, 1000], "count": 500}, r"labels asks for 1,000 images, but 500 of mnist-12k are taken\.$"),
+    ]:
+        with pytest.raises(ParameterError, match=said):
+            IrmaeImagesChapter(**fields).specs()
+    assert {s.labels for s in IrmaeImagesChapter(labels=[10_000, 0]).specs()} == {(10_000, 0)}
     monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path))
     for name, said in (("fashion", "Fashion-MNIST is not there: put"), ("celeba", "CelebA is not there: put")):
         with pytest.raises(FileNotFoundError, match=said):

@@ -9,7 +9,7 @@ from implicit_rank.experiments.autoencoder_training import data as images_of
 from implicit_rank.experiments.chapter_data import check_name, count_of
 from implicit_rank.experiments.irmae_images import MODELS, IrmaeImages, model_of, reduced
 from implicit_rank.nets import ARCHITECTURES
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import ParameterError, Parameters, option
 from implicit_rank.store import PROFILES
 
 CELEBA = {"architecture": "celeba", "code_width": 512, "depth": 4, "components": 10}
@@ -69,7 +69,13 @@ class IrmaeImagesChapter(Parameters):
         return images_of(base.data, "train", base.count, base.size), images_of(base.data, "test", 0, base.size)
 
     def specs(self) -> list[IrmaeImages]:
-        """Return the members of the live run; all defaults give the profile's own. Without labels no baseline."""
-        base, labelled = self.base(), self.images()[0].labels is not None
-        models = [name for name in self.models if labelled or name != "supervised"]
+        """Return the members of the live run; all defaults give the profile's own. Without labels no baseline.
+
+        ParameterError when more labels are asked for than there are images.
+        """
+        base, images = self.base(), self.images()[0]
+        if (most := max(self.labels or (0,))) > images.n:
+            there = f"{images.n:,} of {base.data} are taken" if base.count else f"{base.data} has {images.n:,}"
+            raise ParameterError(f"labels asks for {most:,} images, but {there}.")
+        models = [name for name in self.models if images.labels is not None or name != "supervised"]
         return [replace(model_of(base, name, self.maps()), seed=seed) for seed in self.seeds for name in models]
