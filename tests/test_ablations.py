@@ -196,6 +196,10 @@ def test_predictions(runs):
     plain = by_name(runs, "ae").arrays["spectrum_features"]
     np.testing.assert_allclose(predicted["large frozen"][:5], plain[:5] / plain[0], rtol=1e-3)
     assert predicted_spectra(runs[1:]) == {}    # without a plain autoencoder there is nothing to predict from
+    few = [replace(r, arrays=r.arrays | {"spectrum_features": r.arrays["spectrum_features"][:5]}) for r in runs]
+    shut = predicted_spectra(few)["frozen"]    # five test images have five directions
+    assert len(shut) == len(plain)
+    assert count_above(shut) <= 5
     starts = starting_values(4, 64)
     assert starts["transpose"][0] > 2 * starts["full"][0]
     np.testing.assert_allclose(starts["large"], 1, rtol=1e-5)

@@ -100,6 +100,7 @@ def predicted_spectra(records: Sequence[Record]) -> dict[str, np.ndarray]:
             if seed in plain:
                 maps = torch.from_numpy(np.asarray(record.arrays[key], np.float64))
                 features = torch.from_numpy(np.asarray(plain[seed].arrays["spectrum_features"], np.float64))
+                features = torch.cat([features, features.new_zeros(len(maps) - len(features))])  # test images were few
                 values = spectrum_behind(maps, features.clamp_min(0), torch.Generator().manual_seed(seed))
                 spectra.append((values / values[0]).numpy())
         if spectra:
