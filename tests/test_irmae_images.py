@@ -260,6 +260,51 @@ def test_figures_draw_from_records(smoke):
         assert isinstance(draw([]), Figure)
 
 
+def test_spectra_show_the_stored_values_and_count_them(smoke):
+    left, right = figures.spectra(smoke).axes
+    plain = next(record for record in smoke if figures.name_of(record) == "AE")
+    spectrum = plain.arrays["spectrum_test"] / plain.arrays["spectrum_test"][0]
+    for axis in (left, right):
+        np.testing.assert_allclose(axis.lines[0].get_ydata(), spectrum)
+    told = left.get_legend().get_texts()[0].get_text()
+    assert told == f"AE: {int((spectrum > 0.01).sum())} at {plain.scalars['test_error']:.4f}"
+    assert left.get_legend().get_title().get_text() == "count at error"
+
+
+def test_rank_is_drawn_against_the_error_it_had(smoke):
+    axis = figures.rank_against_error(smoke).axes[0]
+    plain = next(record for record in smoke if figures.name_of(record) == "AE")
+    drawn = [(line.get_xdata(), line.get_ydata()) for line in axis.lines]
+    assert any(len(x) == 1 and x[0] == plain.arrays["error"][-1] and y[0] == plain.arrays["rank_covariance"][-1]
+               for x, y in drawn)    # fmt: skip
+
+
+def test_the_least_possible_error_stands_at_the_labels_that_were_drawn(smoke):
+    axis = figures.label_curves(smoke).axes[0]
+    strokes = {
+        round(float(np.sqrt(np.prod(line.get_xdata())))): line.get_ydata()[0]
+        for line in axis.lines if line.get_linewidth() == 2 and len(line.get_xdata()) == 2
+    }    # fmt: skip
+    labelled = next(record for record in smoke if "least_errors" in record.arrays)
+    sizes, least = labelled.arrays["label_sizes"], labelled.arrays["least_errors"]
+    asked = {int(n): 100 * e for n, e in zip(sizes, least, strict=True) if e > 0}
+    assert asked
+    assert strokes == pytest.approx(asked)
+
+
+def test_looks_repeat_no_line(smoke):
+    names = ["AE", "VAE", *(f"IRMAE, l = {depth}" for depth in range(1, 8)), "supervised"]
+    looks = [(look["color"], str(look["linestyle"]), look["marker"]) for look in figures.strokes_of(names)]
+    assert len(set(looks)) == len(names)
+
+
+def test_captions_count_epochs_of_those_that_have_them(smoke):
+    (one,) = [replace_spec(record, epochs=1) for record in smoke[:1]]
+    assert figures.runs_in_words([one]).startswith("1 epoch of ")
+    baseline = [record for record in smoke if record.spec["supervised"]]
+    assert "epoch" not in figures.runs_in_words(baseline).split(".")[0]
+
+
 def test_published_errors_stand_beside_those_of_the_same_model(smoke):
     def curves(published, records):
         lines = figures.label_curves(records, published).axes[0].lines
