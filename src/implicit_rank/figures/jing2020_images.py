@@ -99,7 +99,8 @@ def spectra(records: Sequence) -> Figure:
         axes[0].set_xlim(0, min(60, len(values)))
         axes[1].axhline(0.01, color="black", linewidth=0.8, linestyle=":")
         axes[1].set(yscale="log", ylim=(1e-6, 1.5), xlabel="index", title="logarithmic")
-        legend(axes[0], loc="upper right", fontsize=8, title="count at error", title_fontsize=8)
+        boxed = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}    # a VAE's samples run behind it
+        legend(axes[0], loc="upper right", fontsize=8, title="count at error", title_fontsize=8, **boxed)
         letter(axes)
     return figure
 
@@ -121,12 +122,12 @@ def rank_against_error(records: Sequence) -> Figure:
                     axis.plot(errors[-1], run.arrays[rank][-1], **style, markersize=6)
         for axis, title in zip(axes, ("covariance of the codes", "code matrix"), strict=True):
             axis.set(xscale="log", yscale="log", xlabel="reconstruction error", title=title)
-            plain_ticks(axis.xaxis, (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1))
+            plain_ticks(axis.xaxis, (0.0002, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1))
             plain_ticks(axis.yaxis, (1, 2, 5, 10, 20, 50, 100))
         if not axes[0].xaxis_inverted():
             axes[0].invert_xaxis()    # time runs to the right
         axes[0].set_ylabel("values above 1 %")
-        legend(axes[0], loc="upper left", fontsize=8)
+        legend(axes[0], loc="lower right", fontsize=8)
         letter(axes)
     return figure
 
