@@ -234,7 +234,7 @@ def test_ctrl_c_is_one_sentence_and_leaves_nothing_half_done(small_book):
     edit(
         small_book / "book" / "01_tiny.md",
         "assert depth > 0",
-        f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(60)",
+        f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(300)",
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "implicit_rank", "book", "--profile", "smoke"],
@@ -253,9 +253,10 @@ def test_ctrl_c_is_one_sentence_and_leaves_nothing_half_done(small_book):
         children = psutil.Process(process.pid).children(recursive=True)
         assert children
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)
+        said = process.communicate(timeout=120)    # a busy machine is no failure
     finally:
         process.kill()
+        process.communicate()    # its pipes are closed here, not in the middle of another test
     assert process.returncode == 130, said
     assert said[1].strip() == "Interrupted: what was finished is kept, what was under way was dropped."
     assert psutil.wait_procs(children, timeout=10)[1] == []
