@@ -264,7 +264,7 @@ def test_what_a_run_says_it_could_not_measure_was_not_run(store):
     assert verdict(store, claim(select={"depth": 5}, least_seeds=1))[0] != "not run"
     depth, alpha = Made().depth, Made().alpha
     assert verdict(store, claim(select={"depth": depth, "alpha": alpha}, least_seeds=1)) == (
-        "not run", "value was not measured: the weights were not there")
+        "not run", "not measured: the weights were not there")
 
 
 def test_threshold(store):

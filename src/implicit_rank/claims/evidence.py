@@ -194,5 +194,5 @@ class Evidence:
         value = math.nan if value is None else float(value)
         note = record.scalars.get(f"{self.claim.measure.partition('_')[0]}_note")
         if note and math.isnan(value):
-            raise _NotRunError(f"{self.claim.measure} was not measured: {note}")
+            raise _NotRunError(f"not measured: {note}")
         return value
