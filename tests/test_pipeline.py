@@ -236,6 +236,8 @@ def test_ctrl_c_is_one_sentence_and_leaves_nothing_half_done(small_book):
         "assert depth > 0",
         f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(300)",
     )
+    # a shell's background job ignores Ctrl-C and hands that down; here it is to be heard
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "implicit_rank", "book", "--profile", "smoke"],
         cwd=small_book,
@@ -244,6 +246,7 @@ def test_ctrl_c_is_one_sentence_and_leaves_nothing_half_done(small_book):
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     try:
         for _ in range(600):
             if mark.exists() or process.poll() is not None:
