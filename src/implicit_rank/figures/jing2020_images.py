@@ -36,11 +36,10 @@ def runs_in_words(records: Sequence) -> str:
     width = {1.0: "the paper's net", 0.25: "a net a quarter as wide"}.get(
         spec["channel_factor"], f"a net {spec['channel_factor']:g} times as wide"
     )
-    length = f"{images_of(spec['data'], spec['count'])}, {width}"
+    length = images_of(spec["data"], spec["count"])
     if trained:  # the supervised net counts steps of its own
-        epochs = f"{spec['epochs']} epoch{'s' * (spec['epochs'] != 1)}"
-        length = f"{epochs} of {images_of(spec['data'], spec['count'])} at rate {spec['lr']:g}, {width}"
-        length += ", products in bfloat16" if spec["precision"] == "bfloat16" else ""
+        length = f"{spec['epochs']} epoch{'s' * (spec['epochs'] != 1)} of {length} at rate {spec['lr']:g}"
+    length += f", {width}" + ", products in bfloat16" * (bool(trained) and spec["precision"] == "bfloat16")
     return f"{length[0].upper()}{length[1:]}. {runs_shown(records)}"
 
 
