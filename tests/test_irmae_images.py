@@ -292,7 +292,7 @@ def test_the_least_possible_error_stands_at_the_labels_that_were_drawn(smoke):
     assert strokes == pytest.approx(asked)
 
 
-def test_looks_repeat_no_line(smoke):
+def test_looks_repeat_no_line():
     names = ["AE", "VAE", *(f"IRMAE, l = {depth}" for depth in range(1, 8)), "supervised"]
     looks = [(look["color"], str(look["linestyle"]), look["marker"]) for look in figures.strokes_of(names)]
     assert len(set(looks)) == len(names)
