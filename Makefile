@@ -18,6 +18,7 @@ test: lint
 
 lint: $(READY)
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m implicit_rank pair --check
 
 pair: $(READY)

@@ -10,11 +10,7 @@ from PIL import Image
 from implicit_rank import claims
 from implicit_rank.experiments import ablations, ablations_chapter, ablations_full
 from implicit_rank.experiments.ablations import CORE, FIGURED, VARIANTS, Ablations, family, presets, set_up, variant
-from implicit_rank.experiments.ablations_chapter import (
-    AblationsChapter,
-    predicted_spectra,
-    starting_values,
-)
+from implicit_rank.experiments.ablations_chapter import AblationsChapter, predicted_spectra, starting_values
 from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.experiments.result import Result
 from implicit_rank.experiments.run_ranks import count_above
@@ -94,9 +90,9 @@ def test_frozen_maps_move_what_the_decoder_sees_by_their_squares():
 def test_spectrum_behind_frozen_maps():
     generator = torch.Generator().manual_seed(0)
     flat = theory.spectrum_behind(torch.ones(5), SIGMA, generator)
-    torch.testing.assert_close(flat, SIGMA)    # a rotation leaves the features' spectrum
+    torch.testing.assert_close(flat, SIGMA)  # a rotation leaves the features' spectrum
     white = theory.spectrum_behind(SIGMA, torch.ones(5), generator)
-    torch.testing.assert_close(white, SIGMA**2)    # white features take on the maps'
+    torch.testing.assert_close(white, SIGMA**2)  # white features take on the maps'
     shut = theory.spectrum_behind(torch.tensor([1.0, 0.5, 0.0, 0.0, 0.0]), SIGMA, generator)
     assert count_above(shut.numpy()) <= 2
 
@@ -148,7 +144,7 @@ def test_batches_keep_one_function_between_the_maps_and_one_number_of_trainings(
     assert sorted(map(spec_hash, specs)) == sorted(spec_hash(s) for group in groups for s in group)
     kinds = [{(s.activation, s.frozen == "trained", s.epochs) for s in group} for group in groups]
     assert all(len(kind) == 1 for kind in kinds)
-    assert len(groups) == len(set.union(*kinds)) < len(specs)    # and not one by one, as on a CPU
+    assert len(groups) == len(set.union(*kinds)) < len(specs)  # and not one by one, as on a CPU
     assert ablations.batches(specs, device="cpu")[0] == specs[:1]
 
 
@@ -195,9 +191,9 @@ def test_predictions(runs):
     assert set(predicted) == {"frozen", "frozen trained", "large frozen"}
     plain = by_name(runs, "ae").arrays["spectrum_features"]
     np.testing.assert_allclose(predicted["large frozen"][:5], plain[:5] / plain[0], rtol=1e-3)
-    assert predicted_spectra(runs[1:]) == {}    # without a plain autoencoder there is nothing to predict from
+    assert predicted_spectra(runs[1:]) == {}  # without a plain autoencoder there is nothing to predict from
     few = [replace(r, arrays=r.arrays | {"spectrum_features": r.arrays["spectrum_features"][:5]}) for r in runs]
-    shut = predicted_spectra(few)["frozen"]    # five test images have five directions
+    shut = predicted_spectra(few)["frozen"]  # five test images have five directions
     assert len(shut) == len(plain)
     assert count_above(shut) <= 5
     starts = starting_values(4, 64)
@@ -234,7 +230,7 @@ def test_parameters_of_the_chapter():
     changed = AblationsChapter(profile="smoke", data="digits", depth=3, variants=("full",), seeds=(4,), code_width=16)
     (spec,) = changed.specs()
     assert (spec.data, spec.depth, spec.code_width, spec.seed, spec.count) == ("digits", 3, 16, 4, 0)
-    assert AblationsChapter(data="shapes-ours").base().count == 10_000    # of what there is more than a laptop bears
+    assert AblationsChapter(data="shapes-ours").base().count == 10_000  # of what there is more than a laptop bears
     for fields, message in [
         ({"data": "mnits"}, "did you mean 'mnist'"),
         ({"variants": ("fulll",)}, "did you mean 'full'|must be"),
@@ -258,10 +254,12 @@ def labelled_folder(folder, sizes):
     return f"folder:{folder}"
 
 
-@pytest.mark.parametrize(("sizes", "asked", "kept"), [
-    ((60, 60, 60), (100, 1000), (100,)), ((60, 50, 40), (90, 100), (90,)), ((30, 30, 15), (100, 1000), (36,))])
+@pytest.mark.parametrize(
+    ("sizes", "asked", "kept"),
+    [((60, 60, 60), (100, 1000), (100,)), ((60, 50, 40), (90, 100), (90,)), ((30, 30, 15), (100, 1000), (36,))],
+)
 def test_labels_that_the_smallest_class_cannot_serve_are_dropped(tmp_path, monkeypatch, sizes, asked, kept):
-    data = labelled_folder(tmp_path, sizes)    # of every class four fifths are for training
+    data = labelled_folder(tmp_path, sizes)  # of every class four fifths are for training
     monkeypatch.setattr(ablations_chapter, "set_up", lambda profile: replace(set_up(profile), labels=asked))
     settings = AblationsChapter(profile="smoke", data=data, variants=("ae",))
     (spec,) = settings.specs()

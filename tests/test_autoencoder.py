@@ -146,7 +146,7 @@ def test_the_collapse_changes_no_output(architecture, chain, into_encoder):
         assert one.chain.frozen == deep.chain.frozen
         assert torch.equal(after.features, before.features)
         assert torch.equal(one.effective_matrix(), deep.effective_matrix())
-    with torch.no_grad():    # a copy: the first model neither was changed nor will be
+    with torch.no_grad():  # a copy: the first model neither was changed nor will be
         for parameter in one.parameters():
             parameter.zero_()
     assert all(torch.equal(value, kept[name]) for name, value in deep.state_dict().items())
@@ -162,7 +162,7 @@ def test_a_codes_relu_is_in_the_way_of_the_encoder_but_not_of_the_one_map():
 @pytest.mark.parametrize("kind", ["ae", "vae"])
 @pytest.mark.parametrize("into_encoder", [False, True])
 def test_without_a_chain_the_collapse_is_a_copy(kind, into_encoder):
-    plain = model(kind=kind)    # a VAE's mean rows and log-variance rows both stay
+    plain = model(kind=kind)  # a VAE's mean rows and log-variance rows both stay
     one = plain.collapsed(into_encoder)
     assert one is not plain
     assert list(one.state_dict()) == list(plain.state_dict())
@@ -299,7 +299,7 @@ def vmapped_gap(models, images, noise, **loss):
         gaps.append((losses[i] - value).abs().item())
         gaps += [(gradients[name][i] - g).abs().max().item() for name, g in zip(trained, expected, strict=True)]
         size = max(size, *(g.abs().max().item() for g in expected))
-    assert size > 1e-3    # of gradients that are not zero
+    assert size > 1e-3  # of gradients that are not zero
     assert len({round(value, 9) for value in losses.tolist()}) == 3
     return max(gaps)
 
@@ -371,10 +371,7 @@ def test_bad_use_is_refused_in_one_sentence():
             lambda: Autoencoder(plain.encoder, LinearChain(5, 2), plain.decoder, "vae"),
             "a VAE has no chain: its depth must be 0.",
         ),
-        (
-            lambda: Autoencoder(plain.encoder, None, plain.decoder, "mae"),
-            "kind must be one of ae, vae, not 'mae'.",
-        ),
+        (lambda: Autoencoder(plain.encoder, None, plain.decoder, "mae"), "kind must be one of ae, vae, not 'mae'."),
     ]
     for act, sentence in cases:
         with pytest.raises(ValueError) as refused:  # noqa: PT011 - the whole sentence is compared

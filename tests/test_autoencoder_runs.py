@@ -28,9 +28,18 @@ class Small(AutoencoderSpec):
 
 
 BASE = Small(
-    profile="smoke", data="digits", size=16, count=200, architecture="strided", channel_factor=1 / 16, code_width=8,
-    depth=3, epochs=3, lr=1e-2, evaluate=50,
-)  # fmt: skip
+    profile="smoke",
+    data="digits",
+    size=16,
+    count=200,
+    architecture="strided",
+    channel_factor=1 / 16,
+    code_width=8,
+    depth=3,
+    epochs=3,
+    lr=1e-2,
+    evaluate=50,
+)
 
 
 @pytest.fixture(autouse=True)

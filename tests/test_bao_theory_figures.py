@@ -55,5 +55,5 @@ def test_interactive_figures_are_self_contained_and_reproducible(make):
     assert text == make()._repr_html_()
     assert not re.search(r"https?:|src=|href=|@import|NAME|DATA", text)
     assert "aria-label" in text
-    assert "<bowl>" not in text    # the description is escaped
+    assert "<bowl>" not in text  # the description is escaped
     assert len(text) < 100_000

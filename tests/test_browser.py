@@ -10,9 +10,19 @@ import pytest
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-    "--window-size=1400,900", "--virtual-time-budget=30000", "--dump-dom",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--window-size=1400,900",
+    "--virtual-time-budget=30000",
+    "--dump-dom",
 ]
 WIDTHS = (400, 1400)  # a phone and a desk
 MEASURE = """<script>
@@ -43,10 +53,7 @@ addEventListener("message", e => {
 });
 </script>"""
 
-pytestmark = [
-    pytest.mark.chapters,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
-]
+pytestmark = [pytest.mark.chapters, pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")]
 
 
 def look_at(page, folder):
@@ -58,10 +65,7 @@ def look_at(page, folder):
     frames.write_text(FRAMES + inside, encoding="utf-8")
     try:
         dom = subprocess.run(
-            [BROWSER, *FLAGS, f"--user-data-dir={folder}", frames.as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=180,
+            [BROWSER, *FLAGS, f"--user-data-dir={folder}", frames.as_uri()], capture_output=True, text=True, timeout=180
         ).stdout
     finally:
         measured.unlink()

@@ -326,7 +326,7 @@ def test_raw_layers_are_the_parameters_without_alpha(sharing):
     module = chain(depth=5, alpha=2.5, sharing=sharing)
     raw, owned = module.raw_layers(), {w.data_ptr() for w in module.weights}
     assert len(raw) == 5
-    assert {w.data_ptr() for w in raw} == owned    # views, no copies
+    assert {w.data_ptr() for w in raw} == owned  # views, no copies
     for a, b in zip(module.layers(), raw, strict=True):
         assert torch.equal(a, 2.5 * b)
 
@@ -360,7 +360,7 @@ def test_from_matrix_is_the_balanced_best_approximation(rank, alpha):
     torch.testing.assert_close(module.effective_matrix(), (U[:, :rank] * S[:rank]) @ Vh[:rank], rtol=0, atol=1e-13)
     W1, W2 = module.layers()
     assert W1.shape == (rank, 6)
-    torch.testing.assert_close(W2.T @ W2, W1 @ W1.T, rtol=0, atol=1e-13)    # balanced
+    torch.testing.assert_close(W2.T @ W2, W1 @ W1.T, rtol=0, atol=1e-13)  # balanced
     torch.testing.assert_close(W1 @ W1.T, torch.diag(S[:rank]), rtol=0, atol=1e-13)
     assert (module.depth, module.inner, module.width, module.alpha) == (2, rank, 6, alpha)
     assert all(w.requires_grad and w.dtype == F64 for w in module.weights)

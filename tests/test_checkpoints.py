@@ -26,9 +26,7 @@ from implicit_rank.store import (
     files,
     unfinished_ensembles,
 )
-from implicit_rank.store import (
-    checkpoints as module,
-)
+from implicit_rank.store import checkpoints as module
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 SETTINGS = {"lr": 0.1, "members": [{"seed": 0}, {"seed": 1}], "optimiser": "adam"}
@@ -74,9 +72,9 @@ def test_bits_survive_and_a_second_save_replaces(checkpoints):
     for seed in (0, 1):
         checkpoints.save(state(seed))
         assert_same(Checkpoints(checkpoints.path, dict(reversed(SETTINGS.items()))).load(), state(seed))
-    checkpoints.load()["file"][:] = 0    # what is loaded may be changed in place
+    checkpoints.load()["file"][:] = 0  # what is loaded may be changed in place
     assert [path.name for path in checkpoints.path.parent.iterdir()] == ["run.npz"]
-    with np.load(checkpoints.path, allow_pickle=False) as archive:    # plain npz, for other readers
+    with np.load(checkpoints.path, allow_pickle=False) as archive:  # plain npz, for other readers
         np.testing.assert_array_equal(archive["rng"], state(1)["rng"])
     checkpoints.remove()
     checkpoints.remove()
@@ -94,12 +92,19 @@ def test_nothing_is_pickled(checkpoints):
 
 
 # ---- whose it is ----
-@pytest.mark.parametrize(("theirs", "ours", "sentence"), [
-    (SETTINGS, SETTINGS | {"lr": 0.2}, r"another run \(lr = 0.1\) and not to this one \(lr = 0.2\); delete it"),
-    (SETTINGS, {"lr": 0.1, "depth": 2}, r"\(depth = null, members = \[.*\], optimiser = \"adam\"\) .* \(depth = 2, "),
-    ("first stage", "second stage", r"another run \(first stage\) and not to this one \(second stage\)"),
-    ("", "x" * 500, r"another run \(no identity\) and not to this one \(x{157}\.\.\.\)"),
-])
+@pytest.mark.parametrize(
+    ("theirs", "ours", "sentence"),
+    [
+        (SETTINGS, SETTINGS | {"lr": 0.2}, r"another run \(lr = 0.1\) and not to this one \(lr = 0.2\); delete it"),
+        (
+            SETTINGS,
+            {"lr": 0.1, "depth": 2},
+            r"\(depth = null, members = \[.*\], optimiser = \"adam\"\) .* \(depth = 2, ",
+        ),
+        ("first stage", "second stage", r"another run \(first stage\) and not to this one \(second stage\)"),
+        ("", "x" * 500, r"another run \(no identity\) and not to this one \(x{157}\.\.\.\)"),
+    ],
+)
 def test_another_runs_checkpoint_is_refused(tmp_path, theirs, ours, sentence):
     Checkpoints(tmp_path / "run.npz", theirs).save(state())
     with pytest.raises(StoreError, match=sentence) as refused:
@@ -128,7 +133,7 @@ def test_no_flipped_bit_passes_for_the_saved_state(checkpoints):
         spoilt[place] ^= 1 << (place % 8)
         checkpoints.path.write_bytes(spoilt)
         try:
-            assert_same(checkpoints.load(), state())    # dates and the like may change
+            assert_same(checkpoints.load(), state())  # dates and the like may change
         except StoreError:
             caught += 1
     assert caught > 200
@@ -153,8 +158,12 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
 def test_kill_9_while_saving_leaves_a_whole_checkpoint(tmp_path):
     checkpoints, rng, seen = Checkpoints(tmp_path / "run.npz", "toy"), np.random.default_rng(0), set()
     for attempt in range(8):
-        process = subprocess.Popen([sys.executable, "-c", WRITER + LOOP, str(checkpoints.path), str(1000 * attempt)],
-                                   stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER + LOOP, str(checkpoints.path), str(1000 * attempt)],
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+            text=True,
+        )
         with process:
             assert process.stdout.readline() == "ready\n"
             time.sleep(rng.uniform(0.01, 0.06))
@@ -163,11 +172,11 @@ def test_kill_9_while_saving_leaves_a_whole_checkpoint(tmp_path):
         if loaded is not None:
             assert (loaded["weights"] == loaded["value"]).all()
             seen.add(int(loaded["value"]))
-    assert len(seen) > 2    # the kills came at different moments
+    assert len(seen) > 2  # the kills came at different moments
     for path in tmp_path.glob(".tmp-*"):
         os.utime(path, (0, 0))
     checkpoints.save({})
-    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]    # leftovers of the dead are gone
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]  # leftovers of the dead are gone
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_the_old_one(tmp_path):
@@ -182,19 +191,27 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_one(tmp_path):
         except StoreError as error:
             print(error)
         """)
-    done = subprocess.run([sys.executable, "-c", script, str(checkpoints.path)], capture_output=True, text=True,
-                          env=ENVIRONMENT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(checkpoints.path)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=True,
+    )
     assert done.stdout.startswith(f"no space left to store the checkpoint in {tmp_path}; ")
     assert "set IMPLICIT_RANK_CHECKPOINTS to another folder" in done.stdout
     assert checkpoints.load()["value"].tolist() == [0, 1, 2, 3, 4]
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize(("code", "sentence"), [
-    (errno.EDQUOT, "no space left to store the checkpoint"),
-    (errno.EROFS, "the checkpoint folder .* is read-only; make it writable, or set IMPLICIT_RANK_CHECKPOINTS"),
-    (errno.EIO, "the checkpoint could not be stored in"),
-])
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (errno.EDQUOT, "no space left to store the checkpoint"),
+        (errno.EROFS, "the checkpoint folder .* is read-only; make it writable, or set IMPLICIT_RANK_CHECKPOINTS"),
+        (errno.EIO, "the checkpoint could not be stored in"),
+    ],
+)
 def test_trouble_at_the_last_step(checkpoints, monkeypatch, code, sentence):
     checkpoints.save(state())
 
@@ -243,7 +260,9 @@ def test_the_checkpoint_of_an_ensemble_follows_members_and_code(tmp_path, monkey
     (tmp_path / "toy" / "broken.npz").write_bytes(b"PK")
     Checkpoints(tmp_path / "toy" / "own.npz", "a hand-made one").save(state())
     assert {path: len(found["members"]) for path, found in checkpoints_with(specs, tmp_path).items()} == {
-        one.path: 3, others[0].path: 2}
+        one.path: 3,
+        others[0].path: 2,
+    }
     assert list(checkpoints_with(specs[2:], tmp_path)) == [one.path]
     assert discard_checkpoints(specs[3:], tmp_path) == 0
     assert discard_checkpoints(specs[2:], tmp_path) == 1

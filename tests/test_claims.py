@@ -27,15 +27,20 @@ class Made(Spec):
     alpha: float = option(1.0, "weight", above=0)
 
 
-MEASURES = {"value": lambda record: record.scalars["value"], "twice": lambda record: 2 * record.scalars["value"],
-            "broken": lambda record: record.scalars["absent"]}
+MEASURES = {
+    "value": lambda record: record.scalars["value"],
+    "twice": lambda record: 2 * record.scalars["value"],
+    "broken": lambda record: record.scalars["absent"],
+}
 FREE = {"made": claims.Experiment("made", MEASURES, None, ("profile", "seed", "depth", "alpha"))}
 
 
 def planned(*specs):
     """The same experiment with these runs fixed beforehand."""
+
     def presets(profile):
         return [spec for spec in specs if spec.profile == profile]
+
     return {"made": dataclasses.replace(FREE["made"], presets=presets)}
 
 
@@ -51,11 +56,22 @@ def put(store, values, profile="paper", **fields):
 
 
 def claim(kind="value", **fields):
-    needed = {"value": {"expected": 8.0, "tolerance": 0.5}, "identity": {"at_most": 1e-9}, "threshold": {},
-              "ordering": {"lower": {"alpha": 1}, "upper": {"alpha": 2}},
-              "trend": {"along": "depth", "statistic": "spearman"}}[kind]
-    common = {"paper": "Sun 2021", "id": "made-up", "where": "Figure 1", "says": "It is so.",
-              "chapter": "02_greedy_rank", "experiment": "made", "measure": "value"}
+    needed = {
+        "value": {"expected": 8.0, "tolerance": 0.5},
+        "identity": {"at_most": 1e-9},
+        "threshold": {},
+        "ordering": {"lower": {"alpha": 1}, "upper": {"alpha": 2}},
+        "trend": {"along": "depth", "statistic": "spearman"},
+    }[kind]
+    common = {
+        "paper": "Sun 2021",
+        "id": "made-up",
+        "where": "Figure 1",
+        "says": "It is so.",
+        "chapter": "02_greedy_rank",
+        "experiment": "made",
+        "measure": "value",
+    }
     return Claim(**{**common, "kind": kind, **needed, **fields})
 
 
@@ -88,14 +104,17 @@ def test_special_samples():
             estimate(bad)
 
 
-@pytest.mark.parametrize(("interval", "verdict", "reason"), [
-    ((7.6, 8.4), "reproduced", ""),
-    ((7.5, 8.5), "reproduced", ""),
-    ((8.6, 9.0), "not reproduced", "above the region"),
-    ((6.0, 7.4), "not reproduced", "below the region"),
-    ((7.0, 9.0), "inconclusive", "wider than the tolerance"),
-    ((8.2, 8.7), "inconclusive", "straddles the edge"),
-])
+@pytest.mark.parametrize(
+    ("interval", "verdict", "reason"),
+    [
+        ((7.6, 8.4), "reproduced", ""),
+        ((7.5, 8.5), "reproduced", ""),
+        ((8.6, 9.0), "not reproduced", "above the region"),
+        ((6.0, 7.4), "not reproduced", "below the region"),
+        ((7.0, 9.0), "inconclusive", "wider than the tolerance"),
+        ((8.2, 8.7), "inconclusive", "straddles the edge"),
+    ],
+)
 def test_intervals_against_a_region(interval, verdict, reason):
     found, why = judge_interval(interval, (7.5, 8.5))
     assert found == verdict
@@ -147,7 +166,9 @@ def test_value_reproduced_and_everything_reported(store):
     assert (judgement.verdict, judgement.profile, judgement.n, judgement.stale) == ("reproduced", "paper", 3, False)
     assert judgement.estimate == pytest.approx(8)
     assert judgement.spread == pytest.approx(0.1)
-    assert judgement.interval == pytest.approx(tuple(8 + 0.1 / math.sqrt(3) * np.array([-1, 1]) * stats.t.ppf(.975, 2)))
+    assert judgement.interval == pytest.approx(
+        tuple(8 + 0.1 / math.sqrt(3) * np.array([-1, 1]) * stats.t.ppf(0.975, 2))
+    )
     assert judgement.runs == tuple(sorted(record.hash for record in store.select("made")))
 
 
@@ -166,8 +187,9 @@ def test_nothing_stored_too_few_seeds_or_too_small_a_profile(store):
     assert verdict(store, claim()) == ("not run", "no stored run of made at the paper profile")
     put(store, [8, 8, 8], profile="quick", depth=16)
     assert verdict(store, claim(select={"depth": 16})) == (
-        "not run", "no stored run of made with depth=16 at the paper profile (only at quick, which is too small to "
-        "judge it)")
+        "not run",
+        "no stored run of made with depth=16 at the paper profile (only at quick, which is too small to judge it)",
+    )
     put(store, [8, 8], depth=16)
     expected = "2 of at least 3 seeds are stored at the paper profile"
     assert verdict(store, claim(select={"depth": 16})) == ("not run", expected)
@@ -185,12 +207,14 @@ def test_the_highest_complete_profile_decides_and_profiles_are_not_mixed(store):
 
 def test_the_plan_decides_which_runs_count(store):
     experiments = planned(*(Made(profile="paper", seed=seed) for seed in range(4)))
-    put(store, [8, 8, 8, 8, 0, 0])    # seeds 4 and 5 are somebody's own
+    put(store, [8, 8, 8, 8, 0, 0])  # seeds 4 and 5 are somebody's own
     judgement = claims.judge(claim(), store, experiments)
     assert (judgement.verdict, judgement.n) == ("reproduced", 4)
     store.load(Made(profile="paper", seed=2)).path.unlink()
     assert verdict(store, claim(), experiments) == (
-        "not run", "3 of 4 planned runs of made are stored at the paper profile")
+        "not run",
+        "3 of 4 planned runs of made are stored at the paper profile",
+    )
     assert verdict(store, claim(), FREE)[0] == "inconclusive"
 
 
@@ -203,8 +227,8 @@ def test_a_damaged_run_is_the_reason_and_kills_nothing(store):
     found, reason = verdict(store, claim(select={"depth": 16}), experiments)
     assert found == "not run"
     assert reason.startswith(f"stored run damaged: the stored run {path} cannot be used")
-    assert verdict(store, claim(select={"depth": 4}), experiments)[0] == "reproduced"    # not its run
-    assert verdict(store, claim(select={"depth": 4}), FREE)[0] == "not run"    # without a plan it might be
+    assert verdict(store, claim(select={"depth": 4}), experiments)[0] == "reproduced"  # not its run
+    assert verdict(store, claim(select={"depth": 4}), FREE)[0] == "not run"  # without a plan it might be
 
 
 def test_stale_runs_are_used_and_flagged(store, monkeypatch):
@@ -224,7 +248,8 @@ def test_cases_combine(store):
     assert verdict(store, claim(cases={"depth": [4, 8]})) == ("reproduced", "")
     assert verdict(store, claim(cases={"depth": [4, 8, 16]})) == ("partly", "holds for depth 4, 8; fails for depth 16")
     assert verdict(store, claim(cases={"depth": [4, 16, 20]}))[1] == (
-        "holds for depth 4; fails for depth 16; undecided for depth 20 (the interval is wider than the tolerance)")
+        "holds for depth 4; fails for depth 16; undecided for depth 20 (the interval is wider than the tolerance)"
+    )
     assert verdict(store, claim(cases={"depth": [4, 20]}))[0] == "inconclusive"
     found, reason = verdict(store, claim(cases={"depth": [4, 64]}))
     assert found == "not run"
@@ -262,8 +287,8 @@ def test_what_a_run_says_it_could_not_measure_was_not_run(store):
     put(store, [math.nan], depth=7)
     found = {n: verdict(store, claim(select={"depth": n}, least_seeds=1)) for n in (3, 5, 7)}
     assert found[3] == ("not run", "not measured: the weights were not there")
-    assert found[5][0] == "reproduced"    # a note on what was measured changes nothing
-    assert found[7] == ("inconclusive", "value has no value in seed 0 (paper profile)")    # without a word of why
+    assert found[5][0] == "reproduced"  # a note on what was measured changes nothing
+    assert found[7] == ("inconclusive", "value has no value in seed 0 (paper profile)")  # without a word of why
 
 
 def test_threshold(store):
@@ -277,10 +302,10 @@ def test_ordering_is_paired_by_seed(store):
     put(store, [10, 20, 30], alpha=1)
     put(store, [11, 21, 31], alpha=2)
     judgement = claims.judge(claim("ordering"), store, FREE)
-    assert judgement.verdict == "reproduced"    # unpaired, the spread of 10 would drown the difference of 1
+    assert judgement.verdict == "reproduced"  # unpaired, the spread of 10 would drown the difference of 1
     assert judgement.interval == (1, 1)
     assert verdict(store, claim("ordering", margin=1.5))[0] == "not reproduced"
-    assert verdict(store, claim("ordering", margin=1.0))[0] == "not reproduced"    # strictly more
+    assert verdict(store, claim("ordering", margin=1.0))[0] == "not reproduced"  # strictly more
     assert verdict(store, claim("ordering", lower={"alpha": 2}, upper={"alpha": 1}))[0] == "not reproduced"
 
 
@@ -301,7 +326,7 @@ def test_ordering_by_ratio_and_with_what_never_happens(store):
 
 
 def test_ordering_at_equal_error(store):
-    courses = {    # alpha: errors and values along the training; the slow one ends where the other has long been
+    courses = {  # alpha: errors and values along the training; the slow one ends where the other has long been
         1: ([1, 0.4, 0.2, 0.1], [9, 2, 4, 6]),
         2: ([1, 0.4, 0.1, 0.01], [9, 3, 9, 30]),
     }
@@ -312,7 +337,7 @@ def test_ordering_at_equal_error(store):
     at_the_end = claims.judge(claim("ordering", ratio=True), store, FREE)
     at_equal = claims.judge(claim("ordering", ratio=True, at_equal_error=True), store, FREE)
     assert at_the_end.estimate == pytest.approx(30 / 6)
-    assert at_equal.estimate == pytest.approx(9 / 6)    # both at an error of 0.1
+    assert at_equal.estimate == pytest.approx(9 / 6)  # both at an error of 0.1
     back = claim("ordering", ratio=True, at_equal_error=True, lower={"alpha": 2}, upper={"alpha": 1})
     assert claims.judge(back, store, FREE).estimate == pytest.approx(6 / 9)
     put(store, [1, 2, 3], alpha=2)
@@ -326,7 +351,9 @@ def test_only_shared_seeds_are_paired(store):
     for seed in (2, 3, 7):
         store.save(Made(profile="paper", seed=seed, alpha=2), {"value": 9})
     assert verdict(store, claim("ordering")) == (
-        "not run", "2 of at least 3 seeds shared by all its runs are stored at the paper profile")
+        "not run",
+        "2 of at least 3 seeds shared by all its runs are stored at the paper profile",
+    )
 
 
 def test_trend_within_each_seed(store):
@@ -339,26 +366,33 @@ def test_trend_within_each_seed(store):
     assert verdict(store, dataclasses.replace(slope, expected=-2.0))[0] == "not reproduced"
     assert verdict(store, dataclasses.replace(down, values=[4, 8, 16]))[0] == "reproduced"
     assert verdict(store, dataclasses.replace(down, values=[4, 8, 32])) == (
-        "not run", "runs are stored only for depth 4, 8, not for 32")
+        "not run",
+        "runs are stored only for depth 4, 8, not for 32",
+    )
     put(store, [math.inf] * 3, depth=16)
     assert verdict(store, slope)[0] == "inconclusive"
-    assert verdict(store, down)[0] == "not reproduced"    # never is later than anything
+    assert verdict(store, down)[0] == "not reproduced"  # never is later than anything
 
 
 def test_ambiguous_claims_are_not_judged(store):
     put(store, [8, 8, 8], alpha=1)
     put(store, [8, 8, 8], alpha=2)
     assert verdict(store, claim()) == (
-        "not run", "ambiguous: stored runs of one seed differ in alpha, which the claim must fix")
+        "not run",
+        "ambiguous: stored runs of one seed differ in alpha, which the claim must fix",
+    )
 
 
-@pytest.mark.parametrize(("fields", "reason"), [
-    ({"experiment": "none"}, "there is no experiment 'none'"),
-    ({"measure": "none"}, "the experiment 'made' has no measure 'none'"),
-    ({"select": {"dpeth": 4}}, "the experiment 'made' has no spec field 'dpeth'"),
-    ({"measure": "broken"}, "the measure 'broken' fails on run "),
-    ({"cases": {"dpeth": [4, 5]}}, "the experiment 'made' has no spec field 'dpeth'"),
-])
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"experiment": "none"}, "there is no experiment 'none'"),
+        ({"measure": "none"}, "the experiment 'made' has no measure 'none'"),
+        ({"select": {"dpeth": 4}}, "the experiment 'made' has no spec field 'dpeth'"),
+        ({"measure": "broken"}, "the measure 'broken' fails on run "),
+        ({"cases": {"dpeth": [4, 5]}}, "the experiment 'made' has no spec field 'dpeth'"),
+    ],
+)
 def test_claims_that_do_not_fit_the_code(store, fields, reason):
     put(store, [8, 8, 8])
     found, why = verdict(store, claim(**fields))
@@ -367,7 +401,7 @@ def test_claims_that_do_not_fit_the_code(store, fields, reason):
 
 
 # ---- grammar ----
-GOOD = '''
+GOOD = """
 paper = "Sun 2021"
 
 [[claim]]
@@ -384,7 +418,7 @@ least_profile = "smoke"
 expected = 8
 tolerance = 0.5
 paper_value = 8
-'''
+"""
 
 
 def read(tmp_path, text):
@@ -400,37 +434,52 @@ def test_a_good_file_is_read(tmp_path):
     assert claims.load_claims(tmp_path) == [found]
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), [
-    ('paper = "Sun 2021"', "", "sun2021.toml must begin with the paper's name"),
-    ('paper = "Sun 2021"', 'paper = "Sun 2021"\nyear = 2021', "unknown key 'year'; allowed: paper, claim."),
-    ("[[claim]]", "[claim]", r"claims must be written as \[\[claim\]\] tables"),
-    ("[[claim]]", "[[claim", "is not valid TOML"),
-    ('id = "sun-rank"', "", "claim 1: id must be given, as non-empty text"),
-    ('id = "sun-rank"', 'id = "Sun rank"', "id must be of lowercase letters and digits joined by hyphens"),
-    ('where = "Figure 1"', 'where = ""', "claim 'sun-rank': where must be given"),
-    ('kind = "value"', 'kind = "values"', "kind must be one of 'identity', 'value'"),
-    ("expected = 8", "expeted = 8", r"unknown key 'expeted' \(did you mean 'expected'\?\)"),
-    ("expected = 8", "", "a claim of kind 'value' needs expected and tolerance"),
-    ("expected = 8", "expected = true", "expected must be a finite number, not True"),
-    ("expected = 8", "expected = inf", "expected must be a finite number, not inf"),
-    ("tolerance = 0.5", "tolerance = -0.5", "tolerance must not be negative"),
-    ("expected = 8", "at_most = 8", "in a claim of kind 'value', unknown key 'at_most'"),
-    ('least_profile = "smoke"', 'least_profile = "full"', "least_profile must be one of 'smoke', 'quick', 'paper'"),
-    ('least_profile = "smoke"', "least_seeds = 0", "least_seeds must be an integer of at least 1, not 0"),
-    ('least_profile = "smoke"', 'seeds = "all"', "seeds must be one of 'mean', 'each', not 'all'"),
-    ('least_profile = "smoke"', 'erratum = "yes"', "erratum must be true or false"),
-    ('least_profile = "smoke"', "note = 3", "note must be text"),
-    ("paper_value = 8", "paper_value = [8]", "paper_value must be a number or text"),
-    ("select = {alpha = 1.0}", "select = 4", "select must be a table"),
-    ("select = {alpha = 1.0}", 'select = {profile = "paper"}', "select must not name the profile; use least_profile"),
-    ("select = {alpha = 1.0}", "select = {depth = 4}", "depth must be in select or in cases, not in both"),
-    ("cases = {depth = [4, 8]}", "cases = {depth = []}", "cases.depth must be a non-empty list"),
-    ('kind = "value"', 'kind = "ordering"', "unknown key 'expected'"),
-    ('expected = 8\ntolerance = 0.5', "", "needs expected and tolerance"),
-    ('kind = "value"', 'kind = "trend"', "a claim of kind 'trend' needs along"),
-    ('kind = "value"', 'kind = "trend"\nalong = "depth"\nstatistic = "pearson"', "statistic must be one of 'spearman'"),
-    ('kind = "value"', 'kind = "trend"\nalong = "depth"\nstatistic = "slope"\nvalues = [1, 2]', "at least 3 different"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('paper = "Sun 2021"', "", "sun2021.toml must begin with the paper's name"),
+        ('paper = "Sun 2021"', 'paper = "Sun 2021"\nyear = 2021', "unknown key 'year'; allowed: paper, claim."),
+        ("[[claim]]", "[claim]", r"claims must be written as \[\[claim\]\] tables"),
+        ("[[claim]]", "[[claim", "is not valid TOML"),
+        ('id = "sun-rank"', "", "claim 1: id must be given, as non-empty text"),
+        ('id = "sun-rank"', 'id = "Sun rank"', "id must be of lowercase letters and digits joined by hyphens"),
+        ('where = "Figure 1"', 'where = ""', "claim 'sun-rank': where must be given"),
+        ('kind = "value"', 'kind = "values"', "kind must be one of 'identity', 'value'"),
+        ("expected = 8", "expeted = 8", r"unknown key 'expeted' \(did you mean 'expected'\?\)"),
+        ("expected = 8", "", "a claim of kind 'value' needs expected and tolerance"),
+        ("expected = 8", "expected = true", "expected must be a finite number, not True"),
+        ("expected = 8", "expected = inf", "expected must be a finite number, not inf"),
+        ("tolerance = 0.5", "tolerance = -0.5", "tolerance must not be negative"),
+        ("expected = 8", "at_most = 8", "in a claim of kind 'value', unknown key 'at_most'"),
+        ('least_profile = "smoke"', 'least_profile = "full"', "least_profile must be one of 'smoke', 'quick', 'paper'"),
+        ('least_profile = "smoke"', "least_seeds = 0", "least_seeds must be an integer of at least 1, not 0"),
+        ('least_profile = "smoke"', 'seeds = "all"', "seeds must be one of 'mean', 'each', not 'all'"),
+        ('least_profile = "smoke"', 'erratum = "yes"', "erratum must be true or false"),
+        ('least_profile = "smoke"', "note = 3", "note must be text"),
+        ("paper_value = 8", "paper_value = [8]", "paper_value must be a number or text"),
+        ("select = {alpha = 1.0}", "select = 4", "select must be a table"),
+        (
+            "select = {alpha = 1.0}",
+            'select = {profile = "paper"}',
+            "select must not name the profile; use least_profile",
+        ),
+        ("select = {alpha = 1.0}", "select = {depth = 4}", "depth must be in select or in cases, not in both"),
+        ("cases = {depth = [4, 8]}", "cases = {depth = []}", "cases.depth must be a non-empty list"),
+        ('kind = "value"', 'kind = "ordering"', "unknown key 'expected'"),
+        ("expected = 8\ntolerance = 0.5", "", "needs expected and tolerance"),
+        ('kind = "value"', 'kind = "trend"', "a claim of kind 'trend' needs along"),
+        (
+            'kind = "value"',
+            'kind = "trend"\nalong = "depth"\nstatistic = "pearson"',
+            "statistic must be one of 'spearman'",
+        ),
+        (
+            'kind = "value"',
+            'kind = "trend"\nalong = "depth"\nstatistic = "slope"\nvalues = [1, 2]',
+            "at least 3 different",
+        ),
+    ],
+)
 def test_mistakes_get_one_sentence(tmp_path, old, new, sentence):
     assert old in GOOD
     with pytest.raises(claims.ClaimError, match=sentence) as refused:
@@ -439,14 +488,17 @@ def test_mistakes_get_one_sentence(tmp_path, old, new, sentence):
     assert "\n" not in str(refused.value).replace("\\n", "")
 
 
-@pytest.mark.parametrize(("kind", "lines", "sentence"), [
-    ("identity", "", "needs at_most"),
-    ("ordering", "lower = {alpha = 1}", "needs lower and upper"),
-    ("ordering", "lower = {alpha = 1}\nupper = {alpha = 2}\nmargin = -1", "margin must not be negative"),
-    ("threshold", "", "needs at_least or at_most"),
-    ("threshold", "at_least = 2\nat_most = 1", "at_least must not exceed at_most"),
-    ("trend", 'along = "depth"\nstatistic = "slope"\nat_most = 0\nexpected = 1\ntolerance = 1', "needs either"),
-])
+@pytest.mark.parametrize(
+    ("kind", "lines", "sentence"),
+    [
+        ("identity", "", "needs at_most"),
+        ("ordering", "lower = {alpha = 1}", "needs lower and upper"),
+        ("ordering", "lower = {alpha = 1}\nupper = {alpha = 2}\nmargin = -1", "margin must not be negative"),
+        ("threshold", "", "needs at_least or at_most"),
+        ("threshold", "at_least = 2\nat_most = 1", "at_least must not exceed at_most"),
+        ("trend", 'along = "depth"\nstatistic = "slope"\nat_most = 0\nexpected = 1\ntolerance = 1', "needs either"),
+    ],
+)
 def test_each_kind_asks_for_its_keys(tmp_path, kind, lines, sentence):
     text = GOOD.replace("expected = 8\ntolerance = 0.5", lines).replace('kind = "value"', f'kind = "{kind}"')
     with pytest.raises(claims.ClaimError, match=sentence):
@@ -476,8 +528,14 @@ def small_ledger(tmp_path, store, monkeypatch):
     """A ledger of two claims over made-up runs, as the command sees it."""
     folder = tmp_path / "claims"
     folder.mkdir()
-    (folder / "sun2021.toml").write_text(GOOD + GOOD.partition("[[claim]]")[2].join(["[[claim]]", ""]).replace(
-        "sun-rank", "sun-other").replace("02_greedy_rank", "01_effective_matrix").replace("[4, 8]", "[4, 5]"))
+    (folder / "sun2021.toml").write_text(
+        GOOD
+        + GOOD.partition("[[claim]]")[2]
+        .join(["[[claim]]", ""])
+        .replace("sun-rank", "sun-other")
+        .replace("02_greedy_rank", "01_effective_matrix")
+        .replace("[4, 8]", "[4, 5]")
+    )
     put(store, [8, 8, 8], profile="quick", depth=4)
     put(store, [8, 8.5, 9], profile="quick", depth=8)
     monkeypatch.setattr("implicit_rank.claims.report.known_experiments", lambda: FREE)
@@ -516,12 +574,20 @@ def test_differences_of_verdict_files():
     new = {"a": {"verdict": "reproduced", "reason": "", "runs": ["2"]}, "c": {"verdict": "partly", "reason": ""}}
     assert claims.differing(old, old) == []
     assert claims.differing(old, new) == [
-        "a: still reproduced, but runs changed", "b: is no longer a claim", "c: has no stored verdict"]
+        "a: still reproduced, but runs changed",
+        "b: is no longer a claim",
+        "c: has no stored verdict",
+    ]
 
 
 def test_numbers_are_readable():
     assert [wording.number(x) for x in (8.0, 0.123456, 1e-12, math.inf, 123456.7)] == [
-        "8", "0.1235", "1e-12", "∞", "1.235e+05"]
+        "8",
+        "0.1235",
+        "1e-12",
+        "∞",
+        "1.235e+05",
+    ]
     assert wording.numbers(estimate([7.1, 8.4, 9.2])) == "8.2 [5.6, 10.9]"
     assert wording.numbers(estimate([7.1, 8.4, 9.2]), [7.1, 8.4, 9.2]) == "7.1 to 9.2"
     assert wording.numbers(estimate([8, 8, 8])) == "8"
@@ -538,8 +604,12 @@ def own_ledger():
 
 
 def test_every_claim_fits_the_code(own_ledger):
-    misfits = [f"{j.claim.id}: {case.reason}" for j in own_ledger for case in j.cases
-               if case.reason.startswith(("there is no", "the experiment", "the measure", "ambiguous"))]
+    misfits = [
+        f"{j.claim.id}: {case.reason}"
+        for j in own_ledger
+        for case in j.cases
+        if case.reason.startswith(("there is no", "the experiment", "the measure", "ambiguous"))
+    ]
     assert misfits == []
 
 

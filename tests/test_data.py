@@ -46,7 +46,7 @@ def test_mnist_moments_have_the_known_spectrum():
     known = torch.tensor([5.117, 3.741, 3.253, 2.842, 2.567], dtype=torch.float64)
     torch.testing.assert_close(moments.eigenvalues[:5], known, atol=6e-4, rtol=0)
     assert moments.C.trace().item() == pytest.approx(52.725, abs=1e-3)
-    assert moments.mean.mean().item() == pytest.approx(0.1307, abs=1e-4)    # the well-known mean pixel
+    assert moments.mean.mean().item() == pytest.approx(0.1307, abs=1e-4)  # the well-known mean pixel
     assert moments.n == 60_000
     assert int((moments.eigenvalues > 1e-10).sum()) == 712
 

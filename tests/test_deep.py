@@ -58,8 +58,7 @@ MEMBERS = [
 
 
 @pytest.mark.parametrize(
-    ("optimiser", "compressed"),
-    [("gd", True), ("gd", False), ("nesterov", True), ("nesterov", False), ("adam", False)],
+    ("optimiser", "compressed"), [("gd", True), ("gd", False), ("nesterov", True), ("nesterov", False), ("adam", False)]
 )
 def test_ragged_batch_equals_autograd_one_by_one(optimiser, compressed):
     steps = 25

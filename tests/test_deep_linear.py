@@ -18,15 +18,7 @@ from implicit_rank.store import live_record, spec_hash
 from implicit_rank.theory.greedy import growth_time
 
 TINY = DeepLinear(
-    profile="smoke",
-    samples=9,
-    features=12,
-    latent=7,
-    true_rank=2,
-    steps=30,
-    records=12,
-    depth=3,
-    weight_scale=0.2,
+    profile="smoke", samples=9, features=12, latent=7, true_rank=2, steps=30, records=12, depth=3, weight_scale=0.2
 )
 
 
@@ -376,8 +368,7 @@ def test_ranks_along_the_run_at_the_kept_thresholds():
 
 
 @pytest.mark.parametrize(
-    ("ranks", "step"),
-    [([2, 2, 2, 2, 2], 0), ([9, 2, 9, 2, 2], 30), ([9, 9, 9, 9, 2], 40), ([9, 2, 2, 2, 3], math.inf)],
+    ("ranks", "step"), [([2, 2, 2, 2, 2], 0), ([9, 2, 9, 2, 2], 30), ([9, 9, 9, 9, 2], 40), ([9, 2, 2, 2, 3], math.inf)]
 )
 def test_settling_time_is_when_the_rank_stays(ranks, step):
     assert measures.settling_time(made_up(codes_rank=np.array([[r, r] for r in ranks]))) == step

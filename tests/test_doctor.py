@@ -40,7 +40,7 @@ def test_weights_are_looked_for_where_the_distance_finds_them(tmp_path, monkeypa
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path / "data"))
     assert doctor.data_lines()[-1].endswith(": not found")
-    for folder in (tmp_path / "torch" / "hub" / "checkpoints", tmp_path / "data"):    # the later one is taken first
+    for folder in (tmp_path / "torch" / "hub" / "checkpoints", tmp_path / "data"):  # the later one is taken first
         folder.mkdir(parents=True)
         (folder / inception.WEIGHTS).write_bytes(b"not these")
         assert doctor.data_lines()[-1].endswith(f": {folder / inception.WEIGHTS}")

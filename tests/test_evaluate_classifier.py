@@ -88,10 +88,10 @@ def test_the_supervised_baseline_learns_from_a_subset_and_a_validation_split_cho
     errors = train_supervised(network, *TRAIN, *TEST, protocol, **arguments)
     assert errors.final < 0.4
     assert errors.chosen == errors.test[errors.validation.argmin()]
-    assert errors.final == errors.test[-1] == error_rate(network, *TEST)    # left with its last weights
+    assert errors.final == errors.test[-1] == error_rate(network, *TEST)  # left with its last weights
     assert not network.training
     again = train_supervised(baseline(1), *TRAIN, *TEST, protocol, **arguments)
-    assert torch.equal(errors.test, again.test)    # dropout included
+    assert torch.equal(errors.test, again.test)  # dropout included
     blind = Protocol(**(protocol.to_dict() | {"watch_test": False}))
     unseen = train_supervised(baseline(1), *TRAIN, *TEST, blind, **arguments)
     assert np.isnan(unseen.best)

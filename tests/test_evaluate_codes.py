@@ -45,7 +45,7 @@ def test_an_autoencoder_gives_both_sides_of_its_chain(kind):
     if kind == "ae":
         assert torch.allclose(codes, features @ model.effective_matrix().T, atol=1e-6)
     else:
-        assert torch.equal(codes, features)    # the mean
+        assert torch.equal(codes, features)  # the mean
     error = (output.reconstruction - images / 255).square().mean().item()
     assert reconstruction_error(model.encode, model.decode, images, chunk=4) == pytest.approx(error, rel=1e-5)
 

@@ -26,7 +26,7 @@ def g(seed=0):
 
 
 REFERENCE = torch.randint(0, 256, (40, 1, 16, 16), generator=g(1), dtype=torch.uint8)
-SAMPLES = torch.rand(30, 1, 16, 16, generator=g(2)) * 1.4 - 0.2    # a Tanh decoder leaves [0, 1]
+SAMPLES = torch.rand(30, 1, 16, 16, generator=g(2)) * 1.4 - 0.2  # a Tanh decoder leaves [0, 1]
 
 
 def corner(images):
@@ -88,7 +88,7 @@ def test_reference_statistics_are_cached_by_network_weights_and_pixels():
     first = image_distance(network, REFERENCE, SAMPLES, cache=cache)
     assert sum(seen) == 70
     second = image_distance(network, REFERENCE, SAMPLES, cache=cache)
-    assert sum(seen) == 100    # the samples alone
+    assert sum(seen) == 100  # the samples alone
     assert first == second
     image_distance(network, REFERENCE[1:], SAMPLES, cache=cache)
     assert sum(seen) == 169
@@ -154,7 +154,7 @@ def places(tmp_path, monkeypatch):
 class Tiny(torch.nn.Module):
     """In the place of Inception-v3: loads the same way, gives pool features of the same shape."""
 
-    BLOCK_INDEX_BY_DIM = {2048: 3}    # noqa: RUF012
+    BLOCK_INDEX_BY_DIM = {2048: 3}  # noqa: RUF012
 
     def __init__(self, blocks):
         super().__init__()
@@ -188,7 +188,7 @@ def test_weights_are_found_checked_and_loaded_without_the_network(place, places,
     assert torch.allclose(network.features(x), 2 * x.mean(dim=(1, 2, 3))[:, None].expand(2, 2048))
     import pytorch_fid.inception
 
-    assert "lambda" not in repr(pytorch_fid.inception.load_state_dict_from_url)    # put back
+    assert "lambda" not in repr(pytorch_fid.inception.load_state_dict_from_url)  # put back
 
 
 def test_the_published_architecture_can_be_built(monkeypatch):
@@ -244,7 +244,7 @@ def test_a_download_with_other_bytes_leaves_nothing(places, monkeypatch):
     import io
 
     class Answer(io.BytesIO):
-        headers = {"Content-Length": "5"}    # noqa: RUF012
+        headers = {"Content-Length": "5"}  # noqa: RUF012
 
         def info(self):
             return self

@@ -39,7 +39,7 @@ def test_pytorch_fids_formula_where_it_is_well_conditioned(seed):
 
     a, b = random_statistics(12, seed), random_statistics(12, seed + 10)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)    # SciPy's, of sqrtm(disp=...)
+        warnings.simplefilter("ignore", DeprecationWarning)  # SciPy's, of sqrtm(disp=...)
         published = calculate_frechet_distance(*(x.numpy() for s in (a, b) for x in (s.mu, s.sigma)))
     assert frechet_distance(a, b) == pytest.approx(published, rel=1e-8)
     assert frechet_distance(b, a) == pytest.approx(published, rel=1e-8)
@@ -62,7 +62,7 @@ def test_singular_covariances_need_no_offset(rank):
 def test_gaussians_on_orthogonal_subspaces():
     a = gaussian(torch.zeros(6), torch.tensor([2.0, 3, 0, 0, 0, 0]).diag())
     b = gaussian(torch.zeros(6), torch.tensor([0.0, 0, 0, 5, 0, 1]).diag())
-    assert frechet_distance(a, b) == pytest.approx(11)    # both traces, nothing in common
+    assert frechet_distance(a, b) == pytest.approx(11)  # both traces, nothing in common
     nothing = gaussian(torch.zeros(6), torch.zeros(6, 6))
     assert frechet_distance(a, nothing) == pytest.approx(5)
     assert frechet_distance(nothing, nothing) == 0

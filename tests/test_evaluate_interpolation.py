@@ -25,9 +25,12 @@ def test_the_released_factors_never_reach_the_end():
     assert torch.allclose(path[:, 0], torch.arange(10) / 10)
 
 
-CODES = torch.randn(500, 5, generator=g(3), dtype=torch.float64) @ torch.diag(
-    torch.tensor([3.0, 2, 0.5, 0.3, 0.1], dtype=torch.float64)
-) @ torch.linalg.qr(torch.randn(5, 5, generator=g(4), dtype=torch.float64))[0] + 7
+CODES = (
+    torch.randn(500, 5, generator=g(3), dtype=torch.float64)
+    @ torch.diag(torch.tensor([3.0, 2, 0.5, 0.3, 0.1], dtype=torch.float64))
+    @ torch.linalg.qr(torch.randn(5, 5, generator=g(4), dtype=torch.float64))[0]
+    + 7
+)
 
 
 def test_a_grid_is_centred_and_moves_along_the_principal_axes():
@@ -39,17 +42,17 @@ def test_a_grid_is_centred_and_moves_along_the_principal_axes():
     for axis in (0, 1):
         far, near = grid.codes.select(axis, 9), grid.codes.select(axis, 0)
         move = (far - near).mean(dim=0)
-        assert move.norm() == pytest.approx(4 * values.flip(0)[axis].sqrt().item())    # -2 to +2 deviations
+        assert move.norm() == pytest.approx(4 * values.flip(0)[axis].sqrt().item())  # -2 to +2 deviations
         assert abs(move @ vectors.flip(1)[:, axis]) == pytest.approx(move.norm().item())
-        assert grid.axes[:, axis].abs().max() == grid.axes[:, axis].max()    # sign fixed
+        assert grid.axes[:, axis].abs().max() == grid.axes[:, axis].max()  # sign fixed
     assert grid.coordinates[0].tolist() == grid.coordinates[1].tolist()
     assert (grid.coordinates[0, 0], grid.coordinates[0, -1]) == (-2, 2)
 
 
 def test_the_released_grid_is_skewed():
     grid = principal_grid(CODES, released=True)
-    assert torch.allclose(grid.coordinates[0], torch.arange(-20, 20, 4).double() / 10)    # -2.0 ... +1.6
-    assert torch.allclose(grid.coordinates[1], torch.arange(-16, 24, 4).double() / 10)    # -1.6 ... +2.0
+    assert torch.allclose(grid.coordinates[0], torch.arange(-20, 20, 4).double() / 10)  # -2.0 ... +1.6
+    assert torch.allclose(grid.coordinates[1], torch.arange(-16, 24, 4).double() / 10)  # -1.6 ... +2.0
     offset = (grid.codes.mean(dim=(0, 1)) - CODES.mean(0)) @ grid.axes
     values = torch.linalg.eigvalsh(torch.cov(CODES.T)).flip(0)[:2].sqrt()
     assert torch.allclose(offset, torch.tensor([-0.2, 0.2], dtype=torch.float64) * values)

@@ -62,7 +62,7 @@ def test_weights_of_a_probe_do_not_depend_on_its_neighbours(head):
 
     for together, alone in zip(weights(range(5)), weights([3]), strict=True):
         assert (together[3] - alone[0]).abs().max() < 1e-10
-        assert (together[2] - alone[0]).abs().max() > 1e-3    # neighbours do differ
+        assert (together[2] - alone[0]).abs().max() > 1e-3  # neighbours do differ
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -96,7 +96,7 @@ def test_a_run_is_plain_pytorchs():
     probe = Probe(1, torch.arange(5, 26), seed=17)
     result = train([probe], Protocol(head="mlp", lr=0.01, **(SHORT | {"every": 1})))
     g = torch.Generator().manual_seed(17)
-    heads = Heads("mlp", D, CLASSES, 11, [g], dtype=torch.float64)    # draws the start
+    heads = Heads("mlp", D, CLASSES, 11, [g], dtype=torch.float64)  # draws the start
     net = nn.Sequential(nn.Linear(D, 11), nn.ReLU(), nn.Linear(11, CLASSES)).double()
     for linear, weight, bias in zip((net[0], net[2]), heads.weights, heads.biases, strict=True):
         linear.weight.data.copy_(weight[0])

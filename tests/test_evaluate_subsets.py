@@ -28,7 +28,7 @@ def test_balanced_subsets_hold_equally_many_of_each_class(count):
 def test_a_count_between_multiples_spreads_by_one():
     counts = [LABELS[balanced_subset(LABELS, 23, g(seed))].bincount(minlength=10) for seed in range(20)]
     assert all(c.sum() == 23 and c.min() == 2 and c.max() == 3 for c in counts)
-    assert (torch.stack(counts) == 3).any(dim=0).all()    # every class has its turn
+    assert (torch.stack(counts) == 3).any(dim=0).all()  # every class has its turn
 
 
 def test_generators_rule_and_excluded_images_stay_out():

@@ -76,7 +76,7 @@ def test_every_measure_answers_on_smoke_runs(smoke):
         assert 0 <= measures.MEASURES["accuracy_best_codes"](record) <= 1
         assert record.scalars["distance"] > record.scalars["distance_floor"] > 0
         assert sum(a.nbytes for a in record.arrays.values()) < 60_000
-    assert math.isnan(measures.MEASURES["accuracy_best_features"](smoke[0]))    # no chain: features are codes
+    assert math.isnan(measures.MEASURES["accuracy_best_features"](smoke[0]))  # no chain: features are codes
     hand_set = next(r for r in smoke if r.spec["inner"])
     assert hand_set.scalars["rank_codes_train"] <= hand_set.spec["inner"] == hand_set.scalars["rank_effective"]
 
@@ -113,7 +113,7 @@ def test_the_stopping_rule_fires_on_nothing_or_never():
     restless = made(epochs=epochs, rank_effective=[128, 123, 75, 22, 17, 14, 14, 13, 14, 16, 15, 15])
     assert measures.settled(restless)[0] == math.inf
     assert measures.settled(restless, tolerance=3)[0] == 10
-    half = made(epochs=np.arange(24) / 2, rank_effective=np.r_[np.tile([7, 9], 12)])    # changes between whole epochs
+    half = made(epochs=np.arange(24) / 2, rank_effective=np.r_[np.tile([7, 9], 12)])  # changes between whole epochs
     assert measures.settled(half) == (5, 7)
 
 
@@ -200,10 +200,16 @@ def test_figures_and_tables_draw_live_members(smoke):
     assert len(figures.against_alpha(grid).axes) == 4
     chains = [r for r in grid if r.spec["init"] == "orthogonal"]
     for drawn in (
-        figures.course(chains[0]), more.spectra(chains), more.at_equal_error(grid), more.stopping(chains),
-        more.stages([smoke[-1], chains[-1]]), more.elbow(smoke, ([1, 2], [0.1, 0.05])), more.thresholds(grid),
-        more.why(smoke), more.starts(chains),
-    ):  # fmt: skip
+        figures.course(chains[0]),
+        more.spectra(chains),
+        more.at_equal_error(grid),
+        more.stopping(chains),
+        more.stages([smoke[-1], chains[-1]]),
+        more.elbow(smoke, ([1, 2], [0.1, 0.05])),
+        more.thresholds(grid),
+        more.why(smoke),
+        more.starts(chains),
+    ):
         assert drawn.axes
     assert "hand-set r\u00a0=\u00a08" in tables.summary(smoke)._repr_html_()
     assert "two stages" in tables.summary(smoke)._repr_html_()
@@ -232,10 +238,21 @@ def test_what_the_rank_depends_on_is_listed_by_what_was_changed():
 
 def test_without_records_figures_say_so():
     empty = (
-        figures.against_rank, figures.against_alpha, figures.comparison, figures.pictures, more.spectra, more.stages,
-        more.at_equal_error, more.stopping, more.divergence, more.elbow, more.thresholds, more.powers_of_alpha,
-        more.why, more.starts,
-    )  # fmt: skip
+        figures.against_rank,
+        figures.against_alpha,
+        figures.comparison,
+        figures.pictures,
+        more.spectra,
+        more.stages,
+        more.at_equal_error,
+        more.stopping,
+        more.divergence,
+        more.elbow,
+        more.thresholds,
+        more.powers_of_alpha,
+        more.why,
+        more.starts,
+    )
     for draw in empty:
         assert draw([]).axes[0].texts[0].get_text() == figures.EMPTY
     for table in (tables.summary, tables.equal_error, tables.probes, tables.dependence):

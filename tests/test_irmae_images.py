@@ -68,9 +68,11 @@ def test_defaults_are_the_released_set_up_and_plans_are_distinct():
     assert {s.seed for s in presets("quick", seeds=(7,))} == {7}
     full = irmae_images_full.presets("paper")
     assert {(s.kind, s.depth, s.channel_factor, s.epochs, s.lr) for s in full if not s.supervised} == {
-        ("ae", 0, 1.0, 100, 1e-4), ("ae", 8, 1.0, 100, 1e-4), ("vae", 0, 1.0, 100, 1e-4)
-    }    # fmt: skip
-    for twin in irmae_images_precision.presets("paper"):    # the same training, in all but the products
+        ("ae", 0, 1.0, 100, 1e-4),
+        ("ae", 8, 1.0, 100, 1e-4),
+        ("vae", 0, 1.0, 100, 1e-4),
+    }
+    for twin in irmae_images_precision.presets("paper"):  # the same training, in all but the products
         alike = {"kind": twin.kind, "depth": twin.depth, "seed": twin.seed, "shuffle": True, "conv_start": "default"}
         (original,) = (s for s in paper if not s.supervised and all(getattr(s, k) == v for k, v in alike.items()))
         different = {name for name in vars(original) if getattr(original, name) != getattr(twin, name)}
@@ -140,7 +142,7 @@ def test_nothing_trained_on_the_first_ten_digits_knows_6_7_and_8():
 def test_the_protocol_needs_no_training():
     (record,) = records_of(irmae_images_protocol.run(irmae_images_protocol.presets("smoke")))
     measures = irmae_images_protocol.MEASURES
-    assert measures["least_error_10"](record) == pytest.approx(28.75)    # of the 2,000 test images in the package
+    assert measures["least_error_10"](record) == pytest.approx(28.75)  # of the 2,000 test images in the package
     assert measures["least_error_100"](record) == 0
     assert math.isnan(measures["least_error_60000"](record))
     assert measures["effective_beta"](record) == pytest.approx(1.6)
@@ -189,7 +191,7 @@ def test_distances_name_their_network_and_are_absent_for_a_reason(monkeypatch):
     found = irmae_images_distances.distances(
         spec, unlabelled, unlabelled, lambda codes: codes.view(-1, 1, 32, 32), {"mixture": torch.rand(60, 1024)}, "cpu"
     )
-    assert found["fid_floor"] == pytest.approx(0, abs=1e-9)    # the very same images
+    assert found["fid_floor"] == pytest.approx(0, abs=1e-9)  # the very same images
     assert found["fid_mixture"] > 0.01
     assert math.isnan(found["classifier_mixture"])
     assert "a stand-in" in found["fid_note"]
@@ -245,15 +247,20 @@ def test_full_length_code_runs_in_small():
 
 def test_figures_draw_from_records(smoke):
     drawn = [
-        figures.spectra(smoke), figures.rank_against_error(smoke), figures.interpolation(smoke),
-        figures.samples(smoke, "gaussian"), figures.samples(smoke, "mixture"), figures.samples(smoke, "prior"),
-        figures.planes(smoke), figures.label_curves(smoke),
-    ]    # fmt: skip
+        figures.spectra(smoke),
+        figures.rank_against_error(smoke),
+        figures.interpolation(smoke),
+        figures.samples(smoke, "gaussian"),
+        figures.samples(smoke, "mixture"),
+        figures.samples(smoke, "prior"),
+        figures.planes(smoke),
+        figures.label_curves(smoke),
+    ]
     assert all(isinstance(figure, Figure) for figure in drawn)
     assert len(drawn[2].axes) == 3 * 3
     labels = [axis.get_ylabel() for axis in drawn[2].axes]
     assert labels == ["AE", "VAE", "IRMAE\nl = 2"] * 3
-    assert len(drawn[5].axes) == 2    # the prior is the VAE's alone, in two lines
+    assert len(drawn[5].axes) == 2  # the prior is the VAE's alone, in two lines
     bars = figures.planes(smoke).axes[3]
     assert bars.get_ylabel().startswith("variance explained")
     for draw in (figures.spectra, figures.rank_against_error, figures.interpolation, figures.planes):
@@ -275,16 +282,19 @@ def test_rank_is_drawn_against_the_error_it_had(smoke):
     axis = figures.rank_against_error(smoke).axes[0]
     plain = next(record for record in smoke if figures.name_of(record) == "AE")
     drawn = [(line.get_xdata(), line.get_ydata()) for line in axis.lines]
-    assert any(len(x) == 1 and x[0] == plain.arrays["error"][-1] and y[0] == plain.arrays["rank_covariance"][-1]
-               for x, y in drawn)    # fmt: skip
+    assert any(
+        len(x) == 1 and x[0] == plain.arrays["error"][-1] and y[0] == plain.arrays["rank_covariance"][-1]
+        for x, y in drawn
+    )
 
 
 def test_the_least_possible_error_stands_at_the_labels_that_were_drawn(smoke):
     axis = figures.label_curves(smoke).axes[0]
     strokes = {
         round(float(np.sqrt(np.prod(line.get_xdata())))): line.get_ydata()[0]
-        for line in axis.lines if line.get_linewidth() == 2 and len(line.get_xdata()) == 2
-    }    # fmt: skip
+        for line in axis.lines
+        if line.get_linewidth() == 2 and len(line.get_xdata()) == 2
+    }
     labelled = next(record for record in smoke if "least_errors" in record.arrays)
     sizes, least = labelled.arrays["label_sizes"], labelled.arrays["least_errors"]
     asked = {int(n): 100 * e for n, e in zip(sizes, least, strict=True) if e > 0}
@@ -312,10 +322,10 @@ def test_published_errors_stand_beside_those_of_the_same_model(smoke):
 
     asked = {"AE": {10: 31.4, 100: 30.2, 60_000: 1.9}, "IRMAE": {10: 12.0}}
     drawn = [curve for curve in curves(asked, smoke) if curve]
-    assert sorted(drawn) == [[12.0], [31.4, 30.2]]    # no further than our own label counts go
+    assert sorted(drawn) == [[12.0], [31.4, 30.2]]  # no further than our own label counts go
     assert not any(curves(None, smoke))
     elsewhere = [replace_spec(record, data="fashion") for record in smoke]
-    assert not any(curves(asked, elsewhere))    # Table 2 is about MNIST
+    assert not any(curves(asked, elsewhere))  # Table 2 is about MNIST
 
 
 def test_models_come_in_the_paper_s_order(smoke):
@@ -346,8 +356,10 @@ def test_a_comparison_shows_paper_ours_and_verdict(tmp_path):
 
 
 def test_every_claim_of_the_chapter_has_its_measure_and_matches_the_plan():
-    plans = {m.presets("paper")[0].experiment: m.presets("paper")
-             for m in (irmae_images, irmae_images_full, irmae_images_celeba, irmae_images_protocol)}    # fmt: skip
+    plans = {
+        m.presets("paper")[0].experiment: m.presets("paper")
+        for m in (irmae_images, irmae_images_full, irmae_images_celeba, irmae_images_protocol)
+    }
     measures = dict.fromkeys(plans, MEASURES) | {"irmae_images_protocol": irmae_images_protocol.MEASURES}
     claims = [j.claim for j in ledger(chapter="04")]
     assert len(claims) >= 60

@@ -54,7 +54,7 @@ def test_records_hold_what_the_chapter_shows(smoke):
         assert 1 <= values["entropy_rank"] <= 32
     assert np.isnan(family.MEASURES["release_gain"](smoke[4]))
     released = smoke[5]
-    assert released.scalars["error"] == smoke[4].scalars["error"]    # releasing comes after, on a copy
+    assert released.scalars["error"] == smoke[4].scalars["error"]  # releasing comes after, on a copy
     assert released.arrays["released_error"][0] == pytest.approx(released.scalars["error"], rel=1e-4)
     assert family.MEASURES["release_gain"](released) > 1
 
@@ -90,7 +90,7 @@ def test_prices_are_those_of_pixels(size):
     # colour: mean of squared coverage times the variance of a channel, uniform on 64, ..., 255
     coverage = float((images / images.amax(dim=(1, 2, 3), keepdim=True)).amax(dim=1).square().mean())
     assert found["colour"] == pytest.approx(coverage * (192**2 - 1) / 12 / 255**2, rel=0.05)
-    assert found["hue"] == pytest.approx(2 / 3 * found["colour"], rel=0.05)    # two of three dimensions
+    assert found["hue"] == pytest.approx(2 / 3 * found["colour"], rel=0.05)  # two of three dimensions
 
 
 def test_prices_follow_rules_and_refuse_other_data():
@@ -108,8 +108,12 @@ def test_presets():
     assert {s.depth for s in plan} == {0, 1, 2, 3, 4, 6, 8}
     assert {s.seed for s in family.presets("quick", seeds=(7,))} == {7}
     assert [(s.depth, s.l1 > 0, s.l2 > 0) for s in family.presets("quick")] == [
-        (0, False, False), (0, True, False), (0, False, True), (2, False, False), (4, False, False)
-    ]    # fmt: skip
+        (0, False, False),
+        (0, True, False),
+        (0, False, True),
+        (2, False, False),
+        (4, False, False),
+    ]
     text = full.presets("paper")
     assert len({spec_hash(spec) for spec in text}) == len(text) == 30
     assert {(s.size, s.channel_factor, s.lr, s.epochs, s.batch) for s in text} == {(32, 1.0, 1e-4, 100, 32)}
@@ -158,12 +162,19 @@ def test_figures_draw(smoke, drawn_from):
     ]
     for figure in drawn:
         file = io.BytesIO()
-        figure.savefig(file, format="png")    # warnings are errors: layout, glyphs, empty legends
+        figure.savefig(file, format="png")  # warnings are errors: layout, glyphs, empty legends
         assert file.getbuffer().nbytes > 5000
     labels = [axis.get_ylabel() for axis in drawn[2].axes if axis.get_ylabel()]
     assert labels == ["AE", "AE + L1", "AE + L2", "$l$ = 2", "$l$ = 4"] * 2
-    nothing = (figures.figure_2([]), figures.figure_3([]), figures.courses([], price), sweeps.thresholds([]),
-               sweeps.penalties([], []), sweeps.depths([]), sweeps.stuck([], [], price))    # fmt: skip
+    nothing = (
+        figures.figure_2([]),
+        figures.figure_3([]),
+        figures.courses([], price),
+        sweeps.thresholds([]),
+        sweeps.penalties([], []),
+        sweeps.depths([]),
+        sweeps.stuck([], [], price),
+    )
     assert all("No stored run" in figure.axes[0].texts[0].get_text() for figure in nothing)
 
 
@@ -175,8 +186,14 @@ def test_a_diverged_run_is_left_out_and_counted(smoke, drawn_from):
     assert figures.by_model(both) == figures.by_model(smoke)
     assert figures.set_up(both).endswith("Left out: 1 that diverged.")
     assert tables.factor_table(both).text == tables.factor_table(smoke).text
-    for figure in (figures.figure_2(both), figures.figure_3(both), figures.courses(both, price),
-                   sweeps.thresholds(both), sweeps.depths([lost, *drawn_from]), sweeps.penalties(both, smoke)):
+    for figure in (
+        figures.figure_2(both),
+        figures.figure_3(both),
+        figures.courses(both, price),
+        sweeps.thresholds(both),
+        sweeps.depths([lost, *drawn_from]),
+        sweeps.penalties(both, smoke),
+    ):
         figure.savefig(io.BytesIO(), format="png")
     assert all(np.isnan(family.MEASURES[name](lost)) for name in ("r2_position", "factors_held", "release_gain"))
     assert "No stored run" in tables.matched_table([lost]).text
@@ -200,7 +217,7 @@ def test_figure_2_shows_the_stored_numbers(smoke):
 
 def test_tables_and_texts(smoke, drawn_from):
     rows = tables.factor_table(drawn_from).text
-    assert rows.count("<tr>") == 1 + 5 + 2 + 5    # header, He's models with l = 3 and 8, PyTorch's
+    assert rows.count("<tr>") == 1 + 5 + 2 + 5  # header, He's models with l = 3 and 8, PyTorch's
     assert "He" in rows
     assert "PyTorch" in rows
     matched = tables.matched_table(smoke, (1.0, 1e-9)).text

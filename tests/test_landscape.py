@@ -25,7 +25,7 @@ def instance(D, k, seed, spread=3.0):
 
 def weights(D, k, seed, *batch):
     g = torch.Generator().manual_seed(seed + 1000)
-    normal = lambda *shape: torch.randn(*batch, *shape, generator=g, dtype=torch.float64)    # noqa: E731
+    normal = lambda *shape: torch.randn(*batch, *shape, generator=g, dtype=torch.float64)  # noqa: E731
     return normal(k, D), normal(D, k)
 
 
@@ -138,8 +138,8 @@ def test_a_pair_in_the_wrong_order_can_still_have_sorted_magnitudes():
     s, lam = torch.tensor([2.0, 1.0, 0.3]).double(), torch.tensor([0.1, 0.9]).double()
     W1, _ = landscape.stationary_point(torch.eye(3), s, lam, (1, 0))
     assert W1[0].norm() > W1[1].norm()
-    assert landscape.rotation_curvature(s[[1, 0]], lam)[0, 1] > 0    # rotation does not lead down
-    assert landscape.class_index(s, lam, (1, 0)) == 1                # but something does
+    assert landscape.rotation_curvature(s[[1, 0]], lam)[0, 1] > 0  # rotation does not lead down
+    assert landscape.class_index(s, lam, (1, 0)) == 1  # but something does
 
 
 def test_the_determinant_of_a_pair_block_is_the_one_of_the_proof():
@@ -178,7 +178,7 @@ def test_rayleigh_quotients_of_scaling_and_rotation(D, k, seed):
     C, s, U, lam = instance(D, k, seed)
     W1, W2 = landscape.stationary_point(U, s, lam, tuple(range(k)))
     H = hessian(lambda a, b: landscape.l2_loss(a, b, C, lam), W1, W2)
-    quotient = lambda v: v @ H @ v / (v @ v)    # noqa: E731
+    quotient = lambda v: v @ H @ v / (v @ v)  # noqa: E731
     for i in range(k):
         E = torch.zeros(k, k, dtype=torch.float64)
         E[i, i] = 1
@@ -213,7 +213,7 @@ def test_l2_bounds_hold_at_the_best_penalties_and_dominate_the_printed_one(k):
             assert bound(s) <= least
         sharp = landscape.l2_bound_sharp(s)
         assert landscape.l2_bound_printed(s) <= sharp <= least
-        assert least < 20 * sharp    # it says something
+        assert least < 20 * sharp  # it says something
 
 
 def test_printed_bound_never_exceeds_the_sharp_one_on_random_spectra():
@@ -273,8 +273,8 @@ def test_priors():
     best = landscape.nested_dropout_prior("optimal", 4, s=s)
     assert best[-1] == 0
     torch.testing.assert_close(best[:3] * (s[:3] - s[1:]), (best[0] * 1.0).expand(3), rtol=1e-12, atol=0)
-    off, _ = landscape.nested_dropout_hessian_eigenvalues(s, best)    # the limit has its own path
-    assert off[0].abs() < 1e-12                                       # because unit k is never trained
+    off, _ = landscape.nested_dropout_hessian_eigenvalues(s, best)  # the limit has its own path
+    assert off[0].abs() < 1e-12  # because unit k is never trained
     with pytest.raises(ValueError, match="unit 4 is then never trained"):
         landscape.nested_dropout_loss(torch.ones(4, 6), torch.ones(6, 4), torch.eye(6), best)
 
@@ -321,8 +321,10 @@ def test_bad_input_gets_one_clear_sentence():
         (lambda: landscape.l2_loss(W1, W2, C, lam[:2]), "one number for each of the 3 units"),
         (lambda: landscape.l2_loss(W1, W2, C, -lam), "penalties must be positive"),
         (lambda: landscape.principal_axes(C, 5), "below the input width 5"),
-        (lambda: landscape.principal_axes(torch.diag(torch.tensor([3.0, 2, 2, 1])), 3),
-         "eigenvalues 2 and 3 are equal .* the axes 2 and 3 are not identifiable, only the plane"),
+        (
+            lambda: landscape.principal_axes(torch.diag(torch.tensor([3.0, 2, 2, 1])), 3),
+            "eigenvalues 2 and 3 are equal .* the axes 2 and 3 are not identifiable, only the plane",
+        ),
         (lambda: landscape.principal_axes(torch.diag(torch.tensor([3.0, 2, 2, 1])), 2), "last of the top 2 axes"),
         (lambda: landscape.principal_axes(torch.diag(torch.tensor([3.0, 2, 0, 0])), 3), "number 3 is zero"),
         (lambda: landscape.principal_axes(-torch.eye(4), 3), "top 3 eigenvalues must be positive"),
@@ -336,13 +338,17 @@ def test_bad_input_gets_one_clear_sentence():
         (lambda: landscape.l2_hessian_eigenvalues(s, lam, 4), "one number for each of the 4 units"),
         (lambda: landscape.l2_hessian_eigenvalues(torch.tensor([3.0, 3, 1]), lam[:2] / 10, 2), "not identifiable"),
         (lambda: list(landscape.stationary_classes(s, torch.ones(2))), "penalties must differ"),
-        (lambda: list(landscape.stationary_classes(torch.arange(40.0, 0, -1), torch.linspace(0.1, 0.9, 8))),
-         "200,000 classes"),
+        (
+            lambda: list(landscape.stationary_classes(torch.arange(40.0, 0, -1), torch.linspace(0.1, 0.9, 8))),
+            "200,000 classes",
+        ),
         (lambda: landscape.l2_bound_printed(s[:1]), "at least 2 units"),
         (lambda: landscape.nested_dropout_loss(W1, W2, C, torch.tensor([0.5, 0.5])), "each of the 3 units"),
         (lambda: landscape.nested_dropout_loss(W1, W2, C, torch.tensor([0.5, 0.5, 0.5])), "must sum to 1, not 1.5"),
-        (lambda: landscape.nested_dropout_loss(W1, W2, C, torch.tensor([0.5, 0.0, 0.5])),
-         "units 2 and 3 then have the same"),
+        (
+            lambda: landscape.nested_dropout_loss(W1, W2, C, torch.tensor([0.5, 0.0, 0.5])),
+            "units 2 and 3 then have the same",
+        ),
         (lambda: landscape.nested_dropout_prior("best", 3), "unknown prior 'best'; allowed: geometric"),
         (lambda: landscape.nested_dropout_prior("geometric", 3, rho=1), "rho must lie between"),
         (lambda: landscape.nested_dropout_prior("optimal", 3), "needs the top k eigenvalues"),
@@ -357,7 +363,7 @@ def test_loss_1_and_2_have_the_symmetries_the_paper_says():
     C, _, _, _ = instance(6, 3, 8)
     W1, W2 = weights(6, 3, 8)
     A = torch.randn(3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    O = torch.linalg.qr(A)[0]    # noqa: E741
+    O = torch.linalg.qr(A)[0]  # noqa: E741
     loss = reconstruction_loss(W1, W2, C)
     torch.testing.assert_close(reconstruction_loss(A @ W1, W2 @ A.inverse(), C), loss, rtol=1e-10, atol=0)
     uniform = landscape.l2_loss(W1, W2, C, 0.3)

@@ -145,12 +145,7 @@ def test_ragged_parameters_lose_only_the_diverging_member():
         return loss, {**gradient, "y": torch.zeros_like(held["y"])}
 
     descent = descend(
-        parameters,
-        gradients,
-        GradientDescent(torch.tensor([0.1, 0.1, 50.0], dtype=F64)),
-        20,
-        [20],
-        watch,
+        parameters, gradients, GradientDescent(torch.tensor([0.1, 0.1, 50.0], dtype=F64)), 20, [20], watch
     )
     assert descent.stopped[2] is not None
     assert torch.equal(descent.parameters["y"], torch.ones(1, 2, dtype=F64))  # member 2 has no y

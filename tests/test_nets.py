@@ -85,7 +85,7 @@ def test_images_to_codes_to_images(architecture, dtype):
     assert decoded.shape == images.shape
     assert codes.dtype == decoded.dtype == dtype
     assert 0 < decoded.min() < decoded.max() < 1
-    assert codes.std(0).min() > 0 or architecture == "shapes-paper"    # there a unit may be dead
+    assert codes.std(0).min() > 0 or architecture == "shapes-paper"  # there a unit may be dead
     last = encoder.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last))
     torch.testing.assert_close(last, codes)
     last = decoder.to(memory_format=torch.channels_last)(codes[:, :6])
@@ -187,18 +187,18 @@ def test_he_keeps_the_size_of_signals():
         sides = () if isinstance(layer, nn.Linear) else (20, 20)
         images = torch.randn(50, width, *sides, generator=seeded(i), dtype=F64)
         signal = layer(images).detach()
-        inner = signal[..., 1:-1, 1:-1] if sides else signal    # zero padding takes a share at the border
+        inner = signal[..., 1:-1, 1:-1] if sides else signal  # zero padding takes a share at the border
         # E[out^2] = 2 E[in^2], of which a ReLU leaves half; the last layers have few channels to average over
         assert inner.square().mean().item() == pytest.approx(2, rel=0.4 if inner.shape[1] < 32 else 0.15)
 
 
 def test_he_is_normal_with_the_fan_of_the_inputs():
     encoder, decoder = build_networks("celeba", (3, 64, 64), 64, start="he", channel_factor=0.5, generator=seeded())
-    tconv = decoder[2]    # 512 channels to 256, kernel 4, stride 2: an output pixel sums 512 x 2 x 2 inputs
+    tconv = decoder[2]  # 512 channels to 256, kernel 4, stride 2: an output pixel sums 512 x 2 x 2 inputs
     assert tconv.weight.std().item() == pytest.approx((2 / (512 * 4)) ** 0.5, rel=0.01)
     assert encoder[4].weight.std().item() == pytest.approx((2 / (128 * 16)) ** 0.5, rel=0.01)
     assert decoder[0].weight.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.01)
-    assert tconv.weight.abs().max() > 4 * tconv.weight.std()    # a uniform one would end at 1.7
+    assert tconv.weight.abs().max() > 4 * tconv.weight.std()  # a uniform one would end at 1.7
 
 
 def test_the_sigmoid_is_not_rounded_under_autocast():
@@ -208,7 +208,7 @@ def test_the_sigmoid_is_not_rounded_under_autocast():
     with torch.no_grad():
         decoder[-2].bias.fill_(8.0)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert (decoder(torch.zeros(2, 6)) < 1).all()    # 0.9997 would be 1 in bfloat16
+            assert (decoder(torch.zeros(2, 6)) < 1).all()  # 0.9997 would be 1 in bfloat16
 
 
 # ---- refusals ----

@@ -29,8 +29,17 @@ class Demo(Parameters):
 
 
 def test_values_are_coerced_by_annotation():
-    demo = Demo(depth="8", alpha="1e-4", steps="1e4", seeds="[0, 2]", scales=[1, "2e-3"], names="sgd, adam",
-                shape=np.array([5, 4]), animate="False", lr="0.5")
+    demo = Demo(
+        depth="8",
+        alpha="1e-4",
+        steps="1e4",
+        seeds="[0, 2]",
+        scales=[1, "2e-3"],
+        names="sgd, adam",
+        shape=np.array([5, 4]),
+        animate="False",
+        lr="0.5",
+    )
     assert demo.depth == 8
     assert type(demo.depth) is int
     assert demo.alpha == 1e-4
@@ -53,34 +62,38 @@ def test_values_are_coerced_by_annotation():
     assert demo.to_dict()["seeds"] == [0, 2]
 
 
-@pytest.mark.parametrize(("values", "sentence"), [
-    ({"depth": 0}, "depth must be an integer of at least 1, not 0."),
-    ({"depth": 2.5}, "depth must be an integer of at least 1, not 2.5."),
-    ({"depth": True}, "depth must be an integer of at least 1, not True."),
-    ({"depth": "deep"}, "depth must be an integer of at least 1, not 'deep'."),
-    ({"alpha": 0}, "alpha must be a finite number above 0, not 0."),
-    ({"alpha": math.nan}, "alpha must be a finite number above 0, not nan."),
-    ({"alpha": "inf"}, "alpha must be a finite number above 0, not 'inf'."),
-    ({"alpha": None}, "alpha must be a finite number above 0, not None."),
-    ({"threshold": 1}, "threshold must be a finite number above 0 and below 1, not 1."),
-    ({"steps": -1}, "steps must be an integer from 0 to 100000 or none, not -1."),
-    ({"seeds": []}, "seeds must be a non-empty list of integers of at least 0, not []."),
-    ({"seeds": ""}, "seeds must be a non-empty list of integers of at least 0, not ''."),
-    ({"seeds": 3}, "seeds must be a non-empty list of integers of at least 0, not 3."),
-    ({"seeds": [0, -1]}, "seeds must be a non-empty list of integers of at least 0, not [0, -1]."),
-    ({"seeds": "[0, 1"}, "seeds must be a non-empty list of integers of at least 0, not '[0, 1'."),
-    ({"scales": [1, math.inf]}, "scales must be a non-empty list of finite numbers above 0, not [1, inf]."),
-    ({"names": ["sdg"]}, "names must be a non-empty list of values from 'sgd', 'adam', not ['sdg']."),
-    ({"shape": [1, 2, 3]}, "shape must be a list of 2 integers of at least 1, not [1, 2, 3]."),
-    ({"animate": "maybe"}, "animate must be true or false, not 'maybe'."),
-    ({"animate": 1}, "animate must be true or false, not 1."),
-    ({"lr": "bset"}, "lr must be a finite number above 0 or one of 'paper', 'best', "
-                     "not 'bset' (did you mean 'best'?)."),
-    ({"profile": "papr"}, "profile must be one of 'smoke', 'quick', 'paper', "
-                          "not 'papr' (did you mean 'paper'?)."),
-    ({"profile": 3}, "profile must be one of 'smoke', 'quick', 'paper', not 3."),
-    ({"start": "he"}, "start must be one of 'default', 'orthogonal', not 'he'."),
-])
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"depth": 0}, "depth must be an integer of at least 1, not 0."),
+        ({"depth": 2.5}, "depth must be an integer of at least 1, not 2.5."),
+        ({"depth": True}, "depth must be an integer of at least 1, not True."),
+        ({"depth": "deep"}, "depth must be an integer of at least 1, not 'deep'."),
+        ({"alpha": 0}, "alpha must be a finite number above 0, not 0."),
+        ({"alpha": math.nan}, "alpha must be a finite number above 0, not nan."),
+        ({"alpha": "inf"}, "alpha must be a finite number above 0, not 'inf'."),
+        ({"alpha": None}, "alpha must be a finite number above 0, not None."),
+        ({"threshold": 1}, "threshold must be a finite number above 0 and below 1, not 1."),
+        ({"steps": -1}, "steps must be an integer from 0 to 100000 or none, not -1."),
+        ({"seeds": []}, "seeds must be a non-empty list of integers of at least 0, not []."),
+        ({"seeds": ""}, "seeds must be a non-empty list of integers of at least 0, not ''."),
+        ({"seeds": 3}, "seeds must be a non-empty list of integers of at least 0, not 3."),
+        ({"seeds": [0, -1]}, "seeds must be a non-empty list of integers of at least 0, not [0, -1]."),
+        ({"seeds": "[0, 1"}, "seeds must be a non-empty list of integers of at least 0, not '[0, 1'."),
+        ({"scales": [1, math.inf]}, "scales must be a non-empty list of finite numbers above 0, not [1, inf]."),
+        ({"names": ["sdg"]}, "names must be a non-empty list of values from 'sgd', 'adam', not ['sdg']."),
+        ({"shape": [1, 2, 3]}, "shape must be a list of 2 integers of at least 1, not [1, 2, 3]."),
+        ({"animate": "maybe"}, "animate must be true or false, not 'maybe'."),
+        ({"animate": 1}, "animate must be true or false, not 1."),
+        (
+            {"lr": "bset"},
+            "lr must be a finite number above 0 or one of 'paper', 'best', not 'bset' (did you mean 'best'?).",
+        ),
+        ({"profile": "papr"}, "profile must be one of 'smoke', 'quick', 'paper', not 'papr' (did you mean 'paper'?)."),
+        ({"profile": 3}, "profile must be one of 'smoke', 'quick', 'paper', not 3."),
+        ({"start": "he"}, "start must be one of 'default', 'orthogonal', not 'he'."),
+    ],
+)
 def test_bad_values_get_one_sentence(values, sentence):
     with pytest.raises(ParameterError) as refused:
         Demo(**values)
@@ -98,15 +111,24 @@ def test_numeric_choices_hold_for_floats_too():
 
 
 def test_namespace_picks_fields_and_refuses_unknown_names():
-    namespace = {"depth": 8, "seeds": [4], "math": math, "Demo": Demo, "_hidden": 1, "In": [], "Out": {},
-                 "option": option, "exit": object()}
+    namespace = {
+        "depth": 8,
+        "seeds": [4],
+        "math": math,
+        "Demo": Demo,
+        "_hidden": 1,
+        "In": [],
+        "Out": {},
+        "option": option,
+        "exit": object(),
+    }
     assert Demo.from_namespace(dict(namespace)) == Demo(depth=8, seeds=(4,))
     with pytest.raises(ParameterError) as refused:
         Demo.from_namespace({**namespace, "dpeth": 16})
     expected = "unknown parameter 'dpeth' (did you mean 'depth'?); allowed: profile, depth,"
     assert str(refused.value).startswith(expected)
     with pytest.raises(ParameterError, match="depth must be an integer"):
-        Demo.from_namespace({"depth": math.sqrt})    # a field is never passed over for being callable
+        Demo.from_namespace({"depth": math.sqrt})  # a field is never passed over for being callable
 
 
 def test_running_the_cell_again_ignores_names_of_later_cells():
@@ -123,11 +145,13 @@ def test_running_the_cell_again_ignores_names_of_later_cells():
 
 
 def test_string_annotations_of_a_notebook_are_resolved():
-    source = ("from __future__ import annotations\nimport dataclasses\n"
-              "from implicit_rank.parameters import Parameters, option\n"
-              "@dataclasses.dataclass(frozen=True)\nclass Cell(Parameters):\n"
-              "    seeds: tuple[int, ...] = option([1, 2], 'seeds', least=0)\n"
-              "    steps: int | None = None\n")
+    source = (
+        "from __future__ import annotations\nimport dataclasses\n"
+        "from implicit_rank.parameters import Parameters, option\n"
+        "@dataclasses.dataclass(frozen=True)\nclass Cell(Parameters):\n"
+        "    seeds: tuple[int, ...] = option([1, 2], 'seeds', least=0)\n"
+        "    steps: int | None = None\n"
+    )
     module = type(sys)("a_notebook")
     sys.modules["a_notebook"] = module
     try:

@@ -256,10 +256,10 @@ def test_ctrl_c_is_one_sentence_and_leaves_nothing_half_done(small_book):
         children = psutil.Process(process.pid).children(recursive=True)
         assert children
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=120)    # a busy machine is no failure
+        said = process.communicate(timeout=120)  # a busy machine is no failure
     finally:
         process.kill()
-        process.communicate()    # its pipes are closed here, not in the middle of another test
+        process.communicate()  # its pipes are closed here, not in the middle of another test
     assert process.returncode == 130, said
     assert said[1].strip() == "Interrupted: what was finished is kept, what was under way was dropped."
     assert psutil.wait_procs(children, timeout=10)[1] == []

@@ -66,13 +66,15 @@ def parameters(chapter: Path) -> set[str]:
     return set(re.findall(r"^(\w+):", cell, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("page", "verbs"), [
-    (README, {"doctor", "run", "sweep", "claims"}), (RUNNING, {"book", "run", "claims", "sweep", "fetch"})])
+@pytest.mark.parametrize(
+    ("page", "verbs"),
+    [(README, {"doctor", "run", "sweep", "claims"}), (RUNNING, {"book", "run", "claims", "sweep", "fetch"})],
+)
 def test_the_command_line_takes_what_a_page_says(page, verbs):
     found = beginning(page, *BOOK)
     assert {words[0] for words in found} == verbs
     for words in found:
-        args = vars(parser(words).parse_args(words))    # leaves the test by SystemExit where it is refused
+        args = vars(parser(words).parse_args(words))  # leaves the test by SystemExit where it is refused
         assert args.get("experiment") in (None, *members.experiments())
         if args.get("only"):
             for chapter in select(chapters(find_layout(README.parent)), args["only"]):
@@ -86,7 +88,7 @@ def test_papermill_takes_what_a_page_says(page):
     found = beginning(page, "papermill")
     assert found
     for words in found:
-        given = papermill.make_context("papermill", list(words)).params    # raises click's UsageError
+        given = papermill.make_context("papermill", list(words)).params  # raises click's UsageError
         chapter = README.parent / given["notebook_path"]
         assert chapter.is_file()
         assert {name for name, _ in given["parameters"]} <= parameters(chapter)
@@ -137,5 +139,5 @@ def test_the_training_of_the_readme_runs_and_is_not_run_twice(tmp_path, monkeypa
     assert first["history"].values["error"].shape == (3, 11)
     exec(snippet("train("), second)
     assert capsys.readouterr().out == said
-    assert second["history"].seconds == first["history"].seconds    # not one step was taken
+    assert second["history"].seconds == first["history"].seconds  # not one step was taken
     assert torch.equal(second["models"][2].effective_matrix(), first["models"][2].effective_matrix())

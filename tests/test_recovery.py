@@ -35,7 +35,7 @@ def test_official_numbers():
     lambdas = settings.penalties("paper", "nonuniform_l2", "mnist", s, 20)
     assert lambdas[0].item() == pytest.approx(0.01)
     assert lambdas[-1].item() == pytest.approx(0.81)
-    assert (lambdas >= s[:20]).nonzero().flatten().tolist() == [18, 19]    # the two units that must die
+    assert (lambdas >= s[:20]).nonzero().flatten().tolist() == [18, 19]  # the two units that must die
     assert settings.penalties("paper", "uniform_l2", "mnist", s, 20)[3].item() == pytest.approx(0.25)
     for kind in ("admissible", "linear"):
         assert (settings.penalties(kind, "nonuniform_l2", "mnist", s, 20) < s[:20]).all()
@@ -51,7 +51,7 @@ def test_presets_are_distinct_and_paper_holds_the_figures():
     paper = presets("paper")
     assert len({spec_hash(spec) for spec in paper}) == len(paper)
     figure_2 = [s for s in paper if s.data == "mnist" and s.steps == 30_000 and s.penalties == "paper"]
-    assert len(figure_2) == 6 * 2 * 3 + 3 * 2    # five seeds for the three models that race
+    assert len(figure_2) == 6 * 2 * 3 + 3 * 2  # five seeds for the three models that race
     widths = {s.k for s in paper if s.data == "synthetic-official" and s.model == "rag" and s.lr == "paper"}
     assert widths == {2, 5, 10, 20, 50, 100, 200, 300, 400, 500}
     assert {s.seed for s in presets("quick", seeds=(7,))} == {7}

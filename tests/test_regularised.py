@@ -36,9 +36,7 @@ def parameters(model, seed=1, members=M, width=D, k=K):
     shapes = {"encoder": (members, k, width), "decoder": (members, width, k)}
     if model == "vae":
         shapes |= {"log_variance": (members, k), "log_noise": (members,)}
-    return {
-        name: torch.randn(*shape, generator=generator, dtype=torch.float64) / 2 for name, shape in shapes.items()
-    }
+    return {name: torch.randn(*shape, generator=generator, dtype=torch.float64) / 2 for name, shape in shapes.items()}
 
 
 def sample_loss(model, X, parameters, j):
@@ -50,9 +48,7 @@ def sample_loss(model, X, parameters, j):
         return error + (PENALTIES * (W1.square().sum(1) + W2.square().sum(0))).sum()
     if model == "deterministic_nested_dropout":
         kept = [torch.arange(K) <= b for b in range(K)]
-        return sum(
-            p * (X - (codes * mask) @ W2.T).square().sum() / len(X) for p, mask in zip(PRIOR, kept, strict=True)
-        )
+        return sum(p * (X - (codes * mask) @ W2.T).square().sum() / len(X) for p, mask in zip(PRIOR, kept, strict=True))
     if model == "vae":
         log_variance, log_noise = parameters["log_variance"][j], parameters["log_noise"][j]
         divergence = (codes.square() + log_variance.exp() - log_variance - 1).sum() / 2 / len(X)
@@ -152,7 +148,7 @@ def test_masks_follow_the_prior():
     masks = noise.masks()
     tails = PRIOR.flip(0).cumsum(0).flip(0)
     assert masks.shape == (2, K, 20_000)
-    assert (masks.diff(dim=1) <= 0).all()    # a unit is never kept when an earlier one is dropped
+    assert (masks.diff(dim=1) <= 0).all()  # a unit is never kept when an earlier one is dropped
     torch.testing.assert_close(masks.mean(dim=2), tails.expand(2, K), atol=0.015, rtol=0)
     assert not torch.equal(masks[0], masks[1])
 
@@ -212,7 +208,7 @@ def test_members_do_not_influence_each_other(model, moments):
 
 RATES = {
     "nonuniform_l2": ("nesterov", 0.05),
-    "rag": ("gd", 0.03),    # momentum unbalances the weights and leaves RAG a floor of misalignment
+    "rag": ("gd", 0.03),  # momentum unbalances the weights and leaves RAG a floor of misalignment
     "deterministic_nested_dropout": ("nesterov", 0.02),
 }
 
@@ -220,7 +216,14 @@ RATES = {
 @pytest.mark.parametrize("model", list(RATES))
 def test_ordered_axes_are_found(model, moments):
     trained = train_regularised(
-        moments, model, RATES[model][0], K, lr=RATES[model][1], steps=6000, record_at=[6000], seeds=(0, 1),
+        moments,
+        model,
+        RATES[model][0],
+        K,
+        lr=RATES[model][1],
+        steps=6000,
+        record_at=[6000],
+        seeds=(0, 1),
         **OPTIONS[model],
     )
     assert (trained.descent.series["d_align_ordered"][:, -1] < 0.01).all()
@@ -237,7 +240,14 @@ def test_float32_runs_keep_distances_in_float64(moments):
 
 def test_snapshots_and_early_stop(moments):
     trained = train_regularised(
-        moments, "rag", "nesterov", K, lr=0.02, steps=5000, record_at=range(0, 5001, 50), snapshots_at=(0, 20),
+        moments,
+        "rag",
+        "nesterov",
+        K,
+        lr=0.02,
+        steps=5000,
+        record_at=range(0, 5001, 50),
+        snapshots_at=(0, 20),
         stop_at=0.3,
     )
     assert sorted(trained.snapshots) == [0, 20]
@@ -248,7 +258,15 @@ def test_snapshots_and_early_stop(moments):
 
 def test_a_member_that_diverges_is_stopped_with_a_reason(moments):
     trained = train_regularised(
-        moments, "uniform_l2", "gd", K, lr=[0.02, 3.0], steps=300, record_at=[0, 300], seeds=(0, 0), start=0.1,
+        moments,
+        "uniform_l2",
+        "gd",
+        K,
+        lr=[0.02, 3.0],
+        steps=300,
+        record_at=[0, 300],
+        seeds=(0, 0),
+        start=0.1,
         penalties=OPTIONS["uniform_l2"]["penalties"],
     )
     assert trained.descent.stopped[0] is None

@@ -112,7 +112,7 @@ def test_the_flow_sorts_and_its_leading_sums_only_grow(seed):
 
 def test_flipping_the_sign_of_the_generator_reverses_the_order():
     M0 = symmetric(4, 5)
-    end = rotation.toda_flow(M0, -200.0)    # time reversal is the flipped sign
+    end = rotation.toda_flow(M0, -200.0)  # time reversal is the flipped sign
     torch.testing.assert_close(end.diagonal(), torch.linalg.eigvalsh(M0), rtol=0, atol=1e-8)
 
 
@@ -192,7 +192,7 @@ def test_the_gha_identity_holds_for_the_decoder_and_half_the_loss_alone(D, k, se
     printed = rotation.rag_as_gha_step(W, C, lr)
     encoder_gradient, decoder_gradient = reconstruction_gradients(W, W.T, C)
     A = rotation.rotation_generator(rotation.code_moments(W, C))
-    decoder = lambda share: W + lr * (A @ W - share * decoder_gradient.T)    # noqa: E731
+    decoder = lambda share: W + lr * (A @ W - share * decoder_gradient.T)  # noqa: E731
     encoder = W + lr * (A @ W - encoder_gradient / 2)
     torch.testing.assert_close(printed, decoder(0.5), rtol=0, atol=1e-13)
     assert (printed - decoder(1)).norm() > 0.5 * lr
@@ -225,7 +225,7 @@ def test_the_flow_turns_the_imbalance_and_keeps_its_eigenvalues(D, k, seed):
             a, b = rotation.rag_step(a, b, C, lr)
         worst.append((torch.linalg.eigvalsh(rotation.imbalance(a, b)) - before).abs().max().item())
         assert (rotation.imbalance(a, b) - rotation.imbalance(W1, W2)).abs().max() > 3 * worst[-1]
-    assert worst[0] / worst[1] == pytest.approx(2, rel=0.25)    # the error of Euler's method, first order
+    assert worst[0] / worst[1] == pytest.approx(2, rel=0.25)  # the error of Euler's method, first order
     turned = rotation.rotation_step(W1, W2, C, 0.3, exact=True)
     torch.testing.assert_close(torch.linalg.eigvalsh(rotation.imbalance(*turned)), before, rtol=0, atol=1e-12)
 

@@ -50,7 +50,7 @@ def test_runs_are_compared_at_the_best_of_the_one_that_came_least_far():
     assert at_common_error([slow, RUN, RUN], "rank_codes") == pytest.approx([1, 4, 4])
     early = run(error=[0.1, 0.01, 0.001], rank_covariance=[1, 7, 9])
     ranks = at_common_error([early, slow])
-    assert math.isnan(ranks[0])    # below 0.02 already at its first entry
+    assert math.isnan(ranks[0])  # below 0.02 already at its first entry
     assert ranks[1] == 5
     assert all(map(math.isnan, at_common_error([RUN, run()])))
 

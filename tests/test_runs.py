@@ -22,7 +22,7 @@ def command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(members, "importlib", types.SimpleNamespace(import_module=lambda name: toy_sweep))
     monkeypatch.setenv("IMPLICIT_RANK_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setattr(program.signal, "signal", lambda *_: None)
-    monkeypatch.chdir(tmp_path)    # the toy keeps its diary there
+    monkeypatch.chdir(tmp_path)  # the toy keeps its diary there
 
     def call(*words):
         code = program.main([*words, "--results", str(tmp_path / "results")])
@@ -46,16 +46,19 @@ def write(store, spec, seconds, **provenance):
 def test_members_are_run_once_and_then_skipped(command, store, tmp_path, verb):
     code, said, errors = command(verb, "toy_sweep", "--seeds", "3", "5")
     assert (code, errors) == (0, "")
-    assert said.startswith("toy_sweep, profile quick: 2 members, 0 of them stored.\n"
-                           f"To run on cpu: 2 members, roughly 1 s; into {tmp_path / 'results'}.\n"
-                           "  seed: 3, 5\n  size: 2,468 parameters, 3 MB per member\n")
+    assert said.startswith(
+        "toy_sweep, profile quick: 2 members, 0 of them stored.\n"
+        f"To run on cpu: 2 members, roughly 1 s; into {tmp_path / 'results'}.\n"
+        "  seed: 3, 5\n  size: 2,468 parameters, 3 MB per member\n"
+    )
     assert "Stored 2 members in " in said
     assert [record.seed for record in store.select("toy_sweep")] == [3, 5]
     assert store.load(Toy(seed=3)).provenance["device"] == "cpu"
     assert command(verb, "toy_sweep", "--seeds", "3", "5")[1] == (
-        "toy_sweep, profile quick: 2 members, 2 of them stored.\nNothing to run.\n")
+        "toy_sweep, profile quick: 2 members, 2 of them stored.\nNothing to run.\n"
+    )
     _, said, _ = command(verb, "toy_sweep", "--seeds", "3", "6")
-    assert "To run on cpu: 1 member, roughly 1 s;" in said    # half a second each, as stored
+    assert "To run on cpu: 1 member, roughly 1 s;" in said  # half a second each, as stored
     assert [seeds for _, _, seeds in diary(tmp_path, "begin")] == [(3, 5), (6,)]
     _, said, _ = command(verb, "toy_sweep", "--seeds", "3", "--force")
     assert "1 member, 1 of them stored" in said
@@ -73,11 +76,11 @@ def test_run_takes_the_experiments_batches_in_the_order_asked_for(command, tmp_p
     assert [(step, seeds) for _, step, seeds in diary(tmp_path, "begin")] == [(0, (0, 2)), (3, (1, 4)), (0, (3,))]
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
-    assert shares[3:5] == [pytest.approx(4 / 15), pytest.approx(11 / 15)]    # costs 1 + 3, then 2 + 5
+    assert shares[3:5] == [pytest.approx(4 / 15), pytest.approx(11 / 15)]  # costs 1 + 3, then 2 + 5
     assert shares[-1] == 1
     monkeypatch.delattr(toy_sweep, "batches")
     command("run", "toy_sweep", "--force")
-    assert diary(tmp_path, "begin")[-1][2] == (0, 1, 2, 3, 4)    # one who groups for himself is handed all of them
+    assert diary(tmp_path, "begin")[-1][2] == (0, 1, 2, 3, 4)  # one who groups for himself is handed all of them
 
 
 @pytest.mark.parametrize("verb", ["run", "sweep"])
@@ -135,14 +138,17 @@ def test_a_full_disk_says_what_is_kept(command, monkeypatch):
     assert command("sweep", "toy_sweep")[::2] == (1, "no space left.\n")
 
 
-@pytest.mark.parametrize(("words", "code", "sentence"), [
-    (["run", "toy_swep"], 1, "unknown experiment 'toy_swep' (did you mean 'toy_sweep'?)"),
-    (["sweep", "toy_swep"], 1, "unknown experiment 'toy_swep' (did you mean 'toy_sweep'?)"),
-    (["sweep", "toy_sweep", "--seeds", "-1"], 1, "seeds must be 0 or more, not -1"),
-    (["sweep", "toy_sweep", "--device", "toaster"], 2, "device must be 'cpu'"),
-    (["sweep", "toy_sweep", "--retries", "-1"], 2, "retries must be 0 or more, not -1"),
-    (["sweep", "toy_sweep", "--scheduler", "host"], 2, 'address looks like "tcp://host:8786", not \'host\''),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["run", "toy_swep"], 1, "unknown experiment 'toy_swep' (did you mean 'toy_sweep'?)"),
+        (["sweep", "toy_swep"], 1, "unknown experiment 'toy_swep' (did you mean 'toy_sweep'?)"),
+        (["sweep", "toy_sweep", "--seeds", "-1"], 1, "seeds must be 0 or more, not -1"),
+        (["sweep", "toy_sweep", "--device", "toaster"], 2, "device must be 'cpu'"),
+        (["sweep", "toy_sweep", "--retries", "-1"], 2, "retries must be 0 or more, not -1"),
+        (["sweep", "toy_sweep", "--scheduler", "host"], 2, "address looks like \"tcp://host:8786\", not 'host'"),
+    ],
+)
 def test_bad_input_is_one_sentence(command, words, code, sentence):
     ended, _, errors = command(*words)
     assert ended == code
@@ -150,8 +156,10 @@ def test_bad_input_is_one_sentence(command, words, code, sentence):
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [
-    ["--workers", "0"], ["--batch", "many"], ["--workers", "2", "--scheduler", "tcp://host:1"], ["--part", "3/2"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--workers", "0"], ["--batch", "many"], ["--workers", "2", "--scheduler", "tcp://host:1"], ["--part", "3/2"]],
+)
 def test_bad_usage_is_refused_before_anything_runs(command, tmp_path, words):
     with pytest.raises(SystemExit) as ended:
         command("sweep", "toy_sweep", *words)
@@ -160,9 +168,14 @@ def test_bad_usage_is_refused_before_anything_runs(command, tmp_path, words):
 
 
 def test_without_a_name_experiments_are_listed(command):
-    assert command("sweep")[1] == command("run")[1] == (
-        "toy_sweep            A tiny experiment for the tests of sweeps: its members sleep, write down what they do, "
-        "and fail on demand.\n")
+    assert (
+        command("sweep")[1]
+        == command("run")[1]
+        == (
+            "toy_sweep            A tiny experiment for the tests of sweeps: its members sleep, write down "
+            "what they do, and fail on demand.\n"
+        )
+    )
 
 
 def test_the_real_experiments_are_found():
@@ -170,8 +183,11 @@ def test_the_real_experiments_are_found():
 
 
 def test_failed_members_are_named_and_the_exit_code_is_1(command, monkeypatch):
-    monkeypatch.setattr(toy_sweep, "presets", lambda profile, seeds=None: [
-        Toy(seed=seed, fail=fail) for seed in (0, 1) for fail in ("never", "refused")])
+    monkeypatch.setattr(
+        toy_sweep,
+        "presets",
+        lambda profile, seeds=None: [Toy(seed=seed, fail=fail) for seed in (0, 1) for fail in ("never", "refused")],
+    )
     code, said, _ = command("sweep", "toy_sweep")
     assert code == 1
     assert "Stored 2 members in " in said
@@ -180,8 +196,12 @@ def test_failed_members_are_named_and_the_exit_code_is_1(command, monkeypatch):
 
 # ---- what is said before ----
 def test_differences_list_values_and_count_words():
-    specs = [Toy(seed=seed, pause=pause, fail=fail, steps=2 + seed)
-             for seed in range(12) for pause in (0.5, 0.25) for fail in ("never", "refused")[: 1 + (seed < 3)]]
+    specs = [
+        Toy(seed=seed, pause=pause, fail=fail, steps=2 + seed)
+        for seed in range(12)
+        for pause in (0.5, 0.25)
+        for fail in ("never", "refused")[: 1 + (seed < 3)]
+    ]
     assert members.differences(specs) == [
         "seed: 0, 1, 2, 3, 4, ..., 11 (12 values)",
         "steps: 2, 3, 4, 5, 6, ..., 13 (12 values)",
@@ -198,7 +218,7 @@ def test_the_estimate_is_of_like_runs_or_the_experiments_own(store):
     for seed, seconds, device in ((0, 20, "cpu"), (1, 40, "cpu"), (2, 2, "cuda:0")):
         write(store, Toy(seed=seed), seconds, device=device)
     write(store, Toy(profile="paper"), 10_000, device="cpu")
-    assert members.estimate(plan, "cpu") == 400    # the longest: a run that was resumed was timed in part
+    assert members.estimate(plan, "cpu") == 400  # the longest: a run that was resumed was timed in part
     assert members.estimate(plan, "cuda") == 20
     next((store.root / "toy_sweep").glob("paper*")).write_text("damaged")
     assert members.estimate(plan, "cpu") == 400
@@ -212,7 +232,7 @@ def test_dear_members_are_no_measure_for_cheap_ones(store, monkeypatch):
     assert members.estimate(members.Plan("toy", toy_sweep, store, [], several), "cpu") == 50
     new = dataclasses.replace(cheap, pause=2.0)
     mixed = members.Plan("toy", toy_sweep, store, [], [*several, new])
-    assert members.estimate(mixed, "cpu") == pytest.approx(50 + 4 * 2.0)    # the new one by the experiment's own word
+    assert members.estimate(mixed, "cpu") == pytest.approx(50 + 4 * 2.0)  # the new one by the experiment's own word
     monkeypatch.delattr(toy_sweep, "estimate")
     assert members.estimate(mixed, "cpu") == 50 + (25 + 9000) / 2
 
@@ -237,9 +257,16 @@ def test_a_size_that_cannot_be_told_is_no_reason_to_stop(store, monkeypatch):
     assert members.sizes(toy_sweep, [Toy()]) == []
 
 
-@pytest.mark.parametrize(("seconds", "words"), [
-    (None, "nobody has timed these yet"), (0.2, "roughly 1 s"), (89, "roughly 89 s"), (600, "roughly 10 min"),
-    (9000, "roughly 2.5 h")])
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "nobody has timed these yet"),
+        (0.2, "roughly 1 s"),
+        (89, "roughly 89 s"),
+        (600, "roughly 10 min"),
+        (9000, "roughly 2.5 h"),
+    ],
+)
 def test_durations_in_words(seconds, words):
     assert describe(seconds) == words
 
@@ -253,7 +280,7 @@ class Terminal(io.StringIO):
 def test_without_a_terminal_there_is_a_line_a_minute():
     stream, now = io.StringIO(), [0.0]
     with Progress(stream, lambda: now[0]) as progress:
-        for second in range(0, 301, 10):    # begins at 40 %, as a resumed run does
+        for second in range(0, 301, 10):  # begins at 40 %, as a resumed run does
             now[0] = second
             progress(0.4 + 0.6 * second / 300, f"step {second}")
         progress(1.0, "again")

@@ -21,8 +21,19 @@ BOOK = Path(__file__).resolve().parents[1] / "book"
 
 
 def made(name, verdict, values=(8.0, 8.2, 7.9), paper="Sun 2021", says="The rank is 8.", **fields):
-    claim = Claim(paper=paper, id=name, where=f"Figure {name}", says=says, chapter="02_greedy_rank", kind="value",
-                  experiment="made", measure="value", expected=8, tolerance=0.5, **fields)
+    claim = Claim(
+        paper=paper,
+        id=name,
+        where=f"Figure {name}",
+        says=says,
+        chapter="02_greedy_rank",
+        kind="value",
+        experiment="made",
+        measure="value",
+        expected=8,
+        tolerance=0.5,
+        **fields,
+    )
     if verdict == "not run":
         case = Case("", verdict, "no stored run of made at the paper profile")
     else:
@@ -33,7 +44,7 @@ def made(name, verdict, values=(8.0, 8.2, 7.9), paper="Sun 2021", says="The rank
 @pytest.fixture
 def judgements():
     return [
-        made("one", "reproduced", says="Zwölf < 13 & \"so\" <script>alert(1)</script>"),
+        made("one", "reproduced", says='Zwölf < 13 & "so" <script>alert(1)</script>'),
         made("two", "not run", paper="Bao 2020"),
         made("three", "not reproduced", (3, 3, 3), erratum=True, paper_value="8 > 7", note="It is <b>3</b>."),
         made("four", "inconclusive", (6, 8, 10), paper="Bao 2020"),
@@ -73,8 +84,14 @@ def parse(shown):
 
 
 def everything(judgements):
-    return [claims.badges("02", judgements), claims.rows_for("02", judgements), claims.counts(judgements),
-            claims.scoreboard(judgements), claims.errata(judgements), meanings()]
+    return [
+        claims.badges("02", judgements),
+        claims.rows_for("02", judgements),
+        claims.counts(judgements),
+        claims.scoreboard(judgements),
+        claims.errata(judgements),
+        meanings(),
+    ]
 
 
 def test_html_is_whole_escaped_and_loads_nothing(judgements):
@@ -91,20 +108,35 @@ def test_html_is_whole_escaped_and_loads_nothing(judgements):
 def test_every_row_says_everything(judgements):
     checker = parse(claims.rows_for("02", judgements))
     text = " ".join(" ".join(checker.text).split())
-    for said in ('Zwölf < 13 & "so" <script>alert(1)</script>', "Figure one", "accepted: 8 ± 0.5", "8 > 7",
-                 "8.03 [7.65, 8.41]", "3 seeds, paper profile", "It is <b>3</b>.", "erratum: fails as printed",
-                 "corrected form", "No stored run of made at the paper profile.", "7 to 8", "in each seed"):
+    for said in (
+        'Zwölf < 13 & "so" <script>alert(1)</script>',
+        "Figure one",
+        "accepted: 8 ± 0.5",
+        "8 > 7",
+        "8.03 [7.65, 8.41]",
+        "3 seeds, paper profile",
+        "It is <b>3</b>.",
+        "erratum: fails as printed",
+        "corrected form",
+        "No stored run of made at the paper profile.",
+        "7 to 8",
+        "in each seed",
+    ):
         assert said in text, said
     for symbol, verdict in zip("✔◐✘?○", VERDICTS, strict=True):
-        assert f"{symbol} {verdict}" in text    # never colour alone
+        assert f"{symbol} {verdict}" in text  # never colour alone
     cells = [attrs for tag, attrs in checker.elements if tag == "td"]
     assert len(cells) == 5 * len(judgements)
     assert all(attrs["data-label"] for attrs in cells)
 
 
 def test_ids_stay_unique_when_shown_twice(judgements):
-    for shown in (claims.badges("02", judgements), claims.rows_for("02", judgements), claims.counts(judgements),
-                  claims.errata(judgements)):
+    for shown in (
+        claims.badges("02", judgements),
+        claims.rows_for("02", judgements),
+        claims.counts(judgements),
+        claims.errata(judgements),
+    ):
         assert not [attrs["id"] for _, attrs in parse(shown).elements if "id" in attrs]
     ids = [attrs["id"] for _, attrs in parse(claims.scoreboard(judgements)).elements if "id" in attrs]
     assert ids == [f"claim-{j.claim.id}" for j in judgements]
@@ -127,7 +159,8 @@ def test_a_chapter_without_claims_can_be_built():
 
 def test_counts_and_errata(judgements):
     assert repr(claims.counts(judgements)).splitlines()[-1] == (
-        "All: 6 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 inconclusive, 1 not run")
+        "All: 6 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 inconclusive, 1 not run"
+    )
     text = " ".join(parse(claims.errata(judgements)).text)
     assert text.index("Figure three") < text.index("Figure five")
     assert "Figure one" not in text
@@ -162,11 +195,23 @@ heads[0].focus(); out("focus", document.activeElement === heads[0]);
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_sorting_and_filtering_in_a_browser(judgements, tmp_path):
     page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset='utf-8'><body>{claims.scoreboard(judgements)._repr_html_()}{SCRIPT}",
-                    encoding="utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
+    page.write_text(
+        f"<!doctype html><meta charset='utf-8'><body>{claims.scoreboard(judgements)._repr_html_()}{SCRIPT}",
+        encoding="utf-8",
+    )
+    words = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+        page.as_uri(),
+    ]
     done = subprocess.run([BROWSER, *words], capture_output=True, text=True, timeout=60, check=True)
     lines = dict(line.split(": ", 1) for line in re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)[1].splitlines())
     assert lines == {

@@ -39,7 +39,7 @@ def test_scaled_axes_are_aligned_and_a_permutation_is_seen_only_by_the_ordered_d
 def test_subspace_distance_has_a_tiny_floor_and_is_never_negative():
     U, outside, generator = axes()
     W2 = U @ torch.randn(4, 4, generator=generator, dtype=torch.float64)
-    W2[:, 3] *= 1e-9    # a nearly dead unit in the right place
+    W2[:, 3] *= 1e-9  # a nearly dead unit in the right place
     assert 0 <= spectra.subspace_distance(W2, U) < 1e-25
     tilted = W2 + 0.0
     tilted[:, 0] = outside[:, 0]
@@ -50,7 +50,7 @@ def test_dead_columns_cost_one_kth_each():
     U, _, _ = axes()
     W2 = U.clone()
     W2[:, 2] = 0
-    W2[:, 3] = W2[:, 0]    # dependent
+    W2[:, 3] = W2[:, 0]  # dependent
     assert spectra.subspace_distance(W2, U).item() == pytest.approx(0.5)
     assert spectra.axis_distance(W2, U).item() == pytest.approx(0.5)
 

@@ -59,17 +59,38 @@ def fill(store, **fields):
 # ---- round trip ----
 def test_round_trip_keeps_everything(store):
     spec = Toy(profile="paper", seed=3, depth=16, alpha=2, start="orthogonal", widths=[5, 6])
-    scalars = {"rank": 8, "loss": 0.1 + 0.2, "never": np.inf, "under": -np.inf, "odd": np.float64("nan"),
-               "absent": None, "held": True, "reason": "diverged at step 25", "tensor": torch.tensor(2.5)}
-    arrays = {"s": torch.linspace(0, 1, 7, dtype=torch.float64), "names": np.array(["a", "bc"]),
-              "ranks": np.arange(6).reshape(2, 3), "gaps": np.array([np.nan, np.inf])}
+    scalars = {
+        "rank": 8,
+        "loss": 0.1 + 0.2,
+        "never": np.inf,
+        "under": -np.inf,
+        "odd": np.float64("nan"),
+        "absent": None,
+        "held": True,
+        "reason": "diverged at step 25",
+        "tensor": torch.tensor(2.5),
+    }
+    arrays = {
+        "s": torch.linspace(0, 1, 7, dtype=torch.float64),
+        "names": np.array(["a", "bc"]),
+        "ranks": np.arange(6).reshape(2, 3),
+        "gaps": np.array([np.nan, np.inf]),
+    }
     saved = store.save(spec, scalars, arrays, provenance("cpu", 1.23456, batch=5))
     for record in (saved, Store(store.root).load(spec), store.select("toy", depth=16)[0]):
         assert record.spec == spec.to_dict()
         assert (record.hash, record.profile, record.seed) == (spec_hash(spec), "paper", 3)
         assert np.isnan(record.scalars.pop("odd"))
-        assert record.scalars == {"rank": 8, "loss": 0.1 + 0.2, "never": np.inf, "under": -np.inf,
-                                  "absent": None, "held": True, "reason": "diverged at step 25", "tensor": 2.5}
+        assert record.scalars == {
+            "rank": 8,
+            "loss": 0.1 + 0.2,
+            "never": np.inf,
+            "under": -np.inf,
+            "absent": None,
+            "held": True,
+            "reason": "diverged at step 25",
+            "tensor": 2.5,
+        }
         assert record.arrays.keys() == arrays.keys()
         for name, value in arrays.items():
             np.testing.assert_array_equal(record.arrays[name], np.asarray(value))
@@ -77,7 +98,7 @@ def test_round_trip_keeps_everything(store):
         assert record.provenance["batch"] == 5
         assert not record.stale
     assert saved.path.name.startswith("paper-seed3-depth16-alpha2-orthogonal-widths5-6-")
-    assert len(list(saved.path.parent.iterdir())) == 2    # one JSON, one npz, nothing else
+    assert len(list(saved.path.parent.iterdir())) == 2  # one JSON, one npz, nothing else
 
 
 def test_json_is_readable_and_free_of_private_facts(store):
@@ -102,8 +123,15 @@ def test_records_cannot_spoil_one_another(store):
 
 
 def test_hash_depends_on_every_field_and_on_nothing_else():
-    specs = [Toy(), Toy(seed=1), Toy(depth=5), Toy(alpha=1.5), Toy(start="orthogonal"), Toy(widths=(8,)),
-             Toy(profile="paper")]
+    specs = [
+        Toy(),
+        Toy(seed=1),
+        Toy(depth=5),
+        Toy(alpha=1.5),
+        Toy(start="orthogonal"),
+        Toy(widths=(8,)),
+        Toy(profile="paper"),
+    ]
     assert len({spec_hash(spec) for spec in specs}) == len(specs)
     assert spec_hash(Toy(alpha=1, widths=[8, 4])) == spec_hash(Toy())
 
@@ -154,11 +182,14 @@ def test_live_records_look_like_stored_ones(store):
     assert live.arrays["s"].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("scalars", "arrays", "sentence"), [
-    ({"a": [1]}, {}, "scalar 'a' must be a number, text or None, not list"),
-    ({"a": "nan"}, {}, "scalar 'a' must not be the word 'nan'"),
-    ({}, {"b": np.array([{}], dtype=object)}, "array 'b' must hold numbers"),
-])
+@pytest.mark.parametrize(
+    ("scalars", "arrays", "sentence"),
+    [
+        ({"a": [1]}, {}, "scalar 'a' must be a number, text or None, not list"),
+        ({"a": "nan"}, {}, "scalar 'a' must not be the word 'nan'"),
+        ({}, {"b": np.array([{}], dtype=object)}, "array 'b' must hold numbers"),
+    ],
+)
 def test_what_is_not_plain_is_refused(store, scalars, arrays, sentence):
     with pytest.raises(ValueError, match=sentence):
         store.save(Toy(), scalars, arrays)
@@ -195,21 +226,30 @@ def damage(record, how):
         path.write_bytes(files.encode_record(content))
 
 
-@pytest.mark.parametrize(("how", "sentence"), [
-    ("cut JSON", "it is cut off or not JSON"), ("empty JSON", "it is cut off or not JSON"),
-    ("other JSON", "it is not a stored run"), ("edited", "it was edited or damaged"),
-    ("renamed", "it was moved or renamed"), ("newer", "has format 99"), ("lacking", "it lacks an entry"),
-    ("cut npz", "is cut off or damaged"), ("no npz", "is missing"), ("pickled npz", "does not hold plain arrays"),
-])
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("cut JSON", "it is cut off or not JSON"),
+        ("empty JSON", "it is cut off or not JSON"),
+        ("other JSON", "it is not a stored run"),
+        ("edited", "it was edited or damaged"),
+        ("renamed", "it was moved or renamed"),
+        ("newer", "has format 99"),
+        ("lacking", "it lacks an entry"),
+        ("cut npz", "is cut off or damaged"),
+        ("no npz", "is missing"),
+        ("pickled npz", "does not hold plain arrays"),
+    ],
+)
 def test_a_damaged_run_is_refused_and_can_be_replaced(store, how, sentence):
     intact = fill(store, seed=1)
     damage(fill(store, seed=0), how)
     with pytest.raises(StoreError, match=sentence) as refused:
         store.select("toy")
-    assert ("delete" in str(refused.value))
+    assert "delete" in str(refused.value)
     assert ".json" in str(refused.value)
     assert list(store.check().values()) == [str(refused.value)]
-    assert store.load(Toy(seed=1)).scalars == intact.scalars    # the neighbours stay usable
+    assert store.load(Toy(seed=1)).scalars == intact.scalars  # the neighbours stay usable
     assert store.missing([Toy(seed=0), Toy(seed=1)]) == [Toy(seed=0)]
     if how not in ("renamed",):
         fill(store, seed=0)
@@ -243,8 +283,13 @@ class Plain(Spec):
 
 def writer(root, start, rounds):
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(root), str(start), str(rounds)],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(root), str(start), str(rounds)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     return process
 
@@ -267,12 +312,12 @@ def test_kill_9_leaves_the_old_run_or_the_new_one(store):
         if record is not None:
             seen.add(whole(record))
         assert store.check() == {}
-    assert len(seen) > 3    # the kills came at different moments of the writing
+    assert len(seen) > 3  # the kills came at different moments of the writing
     leftovers = list((store.root / "toy").glob(".tmp-*"))
     for path in leftovers:
         os.utime(path, (0, 0))
     store.save(Plain(), {"value": 1}, {})
-    assert len(list((store.root / "toy").iterdir())) == 1    # leftovers of the dead are gone
+    assert len(list((store.root / "toy").iterdir())) == 1  # leftovers of the dead are gone
 
 
 def test_two_writers_and_a_reader(store):
@@ -315,8 +360,13 @@ def test_full_disk_is_one_sentence_and_loses_nothing(store):
         except StoreError as error:
             print(error)
         """)
-    done = subprocess.run([sys.executable, "-c", script, str(store.root)], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(SOURCE)}, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(store.root)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        check=True,
+    )
     assert done.stdout.startswith("no space left to store the run in ")
     assert "IMPLICIT_RANK_RESULTS" in done.stdout
     assert [record.scalars for record in store.select("toy")] == [old.scalars]
@@ -352,11 +402,16 @@ def test_read_only_folder_is_one_sentence(tmp_path):
         except StoreError as error:
             print(error)
         """)
-    for parent in [tmp_path, *tmp_path.parents][:3]:    # pytest's own folders are private
+    for parent in [tmp_path, *tmp_path.parents][:3]:  # pytest's own folders are private
         parent.chmod(parent.stat().st_mode | 0o055) if parent.stat().st_uid == os.geteuid() else None
     try:
-        done = subprocess.run([sys.executable, "-c", script, str(store.root)], capture_output=True, text=True,
-                              env={**os.environ, "PYTHONPATH": str(SOURCE)}, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(store.root)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            check=False,
+        )
     finally:
         store.root.chmod(0o755)
         (store.root / "toy").chmod(0o755)
@@ -376,10 +431,10 @@ PACKAGE = {
     "__init__.py": "",
     "spectra.py": "def used(x):\n    return x * FACTOR\n\ndef unused(x):\n    return x\n\nFACTOR = 2\n",
     "chain.py": "from implicit_rank import spectra\n\nclass Chain:\n    def go(self):\n"
-                "        return spectra.used(1)\n",
+    "        return spectra.used(1)\n",
     "linear/__init__.py": "from .loop import train\n",
     "linear/loop.py": "RULES = {}\n\ndef rule(f):\n    RULES[f.__name__] = f\n    return f\n\n"
-                      "@rule\ndef adam(x):\n    return x\n\ndef train(spec):\n    return RULES['adam'](spec)\n",
+    "@rule\ndef adam(x):\n    return x\n\ndef train(spec):\n    return RULES['adam'](spec)\n",
     "experiments/split.py": "from implicit_rank.experiments.split_run import run\n",
     "experiments/split_run.py": "def run(specs):\n    return specs + 1\n\ndef cost():\n    return 2\n",
     "figures/__init__.py": "def draw():\n    pass\n",
@@ -446,34 +501,40 @@ def package(tmp_path, monkeypatch):
     fingerprint.cache_clear()
 
 
-@pytest.mark.parametrize(("name", "old", "new"), [
-    ("experiments/demo.py", "SIZE = 3", "SIZE = 4"),
-    ("experiments/demo.py", "linear.train(spec)", "linear.train(spec) + 1"),
-    ("experiments/demo.py", "1 / self.depth", "2 / self.depth"),
-    ("linear/loop.py", "RULES['adam'](spec)", "RULES['adam'](2 * spec)"),
-    ("linear/loop.py", "def adam(x):\n    return x", "def adam(x):\n    return -x"),    # reached by a registry
-    ("linear/__init__.py", "import train", "import adam as train"),
-    ("spectra.py", "x * FACTOR", "x + FACTOR"),
-    ("spectra.py", "FACTOR = 2", "FACTOR = 2.0"),
-    ("experiments/split_run.py", "specs + 1", "specs + 2"),
-])
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("experiments/demo.py", "SIZE = 3", "SIZE = 4"),
+        ("experiments/demo.py", "linear.train(spec)", "linear.train(spec) + 1"),
+        ("experiments/demo.py", "1 / self.depth", "2 / self.depth"),
+        ("linear/loop.py", "RULES['adam'](spec)", "RULES['adam'](2 * spec)"),
+        ("linear/loop.py", "def adam(x):\n    return x", "def adam(x):\n    return -x"),  # reached by a registry
+        ("linear/__init__.py", "import train", "import adam as train"),
+        ("spectra.py", "x * FACTOR", "x + FACTOR"),
+        ("spectra.py", "FACTOR = 2", "FACTOR = 2.0"),
+        ("experiments/split_run.py", "specs + 1", "specs + 2"),
+    ],
+)
 def test_editing_what_computes_makes_stale(package, name, old, new):
     assert package(name, old, new)
 
 
-@pytest.mark.parametrize(("name", "old", "new"), [
-    ("experiments/demo.py", '"""Prose."""', '"""Other prose."""'),
-    ("experiments/demo.py", '"""Run."""', "# a comment"),
-    ("experiments/demo.py", '"no specs"', '"give at least one spec"'),
-    ("experiments/demo.py", "specs: list", "specs: tuple"),
-    ("experiments/demo.py", 'option(4, "help")', 'option(8, "better help")'),
-    ("experiments/demo.py", 'scalars["rank"]', 'scalars["code_rank"]'),
-    ("experiments/demo.py", "return []", "return [profile]"),
-    ("experiments/demo.py", "helper(specs), Chain", "helper( specs ),  Chain"),
-    ("experiments/split_run.py", "return 2", "return 3"),
-    ("figures/__init__.py", "pass", "return 1"),
-    ("spectra.py", "def unused(x):\n    return x", "def unused(x):\n    return -x"),
-])
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("experiments/demo.py", '"""Prose."""', '"""Other prose."""'),
+        ("experiments/demo.py", '"""Run."""', "# a comment"),
+        ("experiments/demo.py", '"no specs"', '"give at least one spec"'),
+        ("experiments/demo.py", "specs: list", "specs: tuple"),
+        ("experiments/demo.py", 'option(4, "help")', 'option(8, "better help")'),
+        ("experiments/demo.py", 'scalars["rank"]', 'scalars["code_rank"]'),
+        ("experiments/demo.py", "return []", "return [profile]"),
+        ("experiments/demo.py", "helper(specs), Chain", "helper( specs ),  Chain"),
+        ("experiments/split_run.py", "return 2", "return 3"),
+        ("figures/__init__.py", "pass", "return 1"),
+        ("spectra.py", "def unused(x):\n    return x", "def unused(x):\n    return -x"),
+    ],
+)
 def test_editing_anything_else_does_not(package, name, old, new):
     assert not package(name, old, new)
 

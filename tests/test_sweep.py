@@ -78,14 +78,17 @@ def test_everything_is_stored_once_and_then_skipped(store, tmp_path):
     assert sweep(more, store=store, force=True).stored == more
 
 
-@pytest.mark.parametrize(("fail", "why", "kept"), [
-    ("refused", r"the toy is broken: mend it\.", 0),
-    ("between", r"RuntimeError: a thunder stroke \(toy_sweep.py, line \d+\)", 1),
-])
+@pytest.mark.parametrize(
+    ("fail", "why", "kept"),
+    [
+        ("refused", r"the toy is broken: mend it\.", 0),
+        ("between", r"RuntimeError: a thunder stroke \(toy_sweep.py, line \d+\)", 1),
+    ],
+)
 def test_a_failing_ensemble_is_reported_and_the_others_go_on(store, tmp_path, fail, why, kept):
     bad, good = toys(tmp_path, (0, 1), fail=fail), toys(tmp_path, (2, 3, 4))
     swept = sweep([*bad, *good], store=store)
-    assert sorted(swept.failed, key=str) == bad[kept:]    # what it had finished before is kept
+    assert sorted(swept.failed, key=str) == bad[kept:]  # what it had finished before is kept
     for sentence in swept.failed.values():
         assert re.fullmatch(why, sentence)
     assert store.missing([*bad, *good]) == bad[kept:]
@@ -94,7 +97,8 @@ def test_a_failing_ensemble_is_reported_and_the_others_go_on(store, tmp_path, fa
 def test_a_module_that_forgets_a_member_is_found_out(store, tmp_path, monkeypatch):
     monkeypatch.setattr(toy_sweep, "run", lambda specs, **options: [])
     assert sweep(toys(tmp_path, (0,)), store=store).failed == {
-        Toy(folder=str(tmp_path)): "the experiment returned no result for it."}
+        Toy(folder=str(tmp_path)): "the experiment returned no result for it."
+    }
 
 
 def test_ctrl_c_keeps_what_is_stored(store, tmp_path):
@@ -107,8 +111,8 @@ def test_ctrl_c_keeps_what_is_stored(store, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         sweep(specs, store=store, progress=interrupt)
     assert store.missing(specs) == specs[2:]
-    assert sweep(specs[::-1], store=store).stored == specs[2:]    # the unfinished ensemble, as it was
-    assert diary(tmp_path, "begin")[-1][1:] == (1, (2, 3))    # from its checkpoint
+    assert sweep(specs[::-1], store=store).stored == specs[2:]  # the unfinished ensemble, as it was
+    assert diary(tmp_path, "begin")[-1][1:] == (1, (2, 3))  # from its checkpoint
     assert_stored(store, specs)
 
 
@@ -127,16 +131,19 @@ class Homeless(Spec):
     experiment: ClassVar[str] = "homeless"
 
 
-@pytest.mark.parametrize(("options", "sentence"), [
-    ({"retries": -1}, "retries must be 0 or more, not -1"),
-    ({"workers": 0}, "the number of workers must be 1 or more, not 0"),
-    ({"workers": 2, "scheduler": "tcp://host:1"}, "give a scheduler or a number of local workers, not both"),
-    ({"scheduler": 8786}, 'scheduler must be "tcp://host:port" or a distributed.Client, not 8786'),
-    ({"scheduler": "host"}, 'a scheduler\'s address looks like "tcp://host:8786", not \'host\''),
-    ({"scheduler": "tcp://host"}, "not 'tcp://host'"),
-    ({"batch": 0}, "the number of members in an ensemble must be 1 or more, not 0"),
-    ({"device": "toaster"}, "device must be 'cpu'"),
-])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"retries": -1}, "retries must be 0 or more, not -1"),
+        ({"workers": 0}, "the number of workers must be 1 or more, not 0"),
+        ({"workers": 2, "scheduler": "tcp://host:1"}, "give a scheduler or a number of local workers, not both"),
+        ({"scheduler": 8786}, 'scheduler must be "tcp://host:port" or a distributed.Client, not 8786'),
+        ({"scheduler": "host"}, "a scheduler's address looks like \"tcp://host:8786\", not 'host'"),
+        ({"scheduler": "tcp://host"}, "not 'tcp://host'"),
+        ({"batch": 0}, "the number of members in an ensemble must be 1 or more, not 0"),
+        ({"device": "toaster"}, "device must be 'cpu'"),
+    ],
+)
 def test_bad_arguments_are_one_sentence(store, tmp_path, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         sweep(toys(tmp_path, (0,)), store=store, **options)
@@ -172,7 +179,7 @@ def test_the_modules_batches_are_taken_and_cut(tmp_path, monkeypatch):
 def test_unfinished_ensembles_come_first(tmp_path):
     specs = toys(tmp_path, range(6))
     checkpoint_of([specs[4], specs[1], specs[2]]).save({})
-    checkpoint_of([specs[0], Toy(seed=99, folder=str(tmp_path))]).save({})    # a member that is not wanted now
+    checkpoint_of([specs[0], Toy(seed=99, folder=str(tmp_path))]).save({})  # a member that is not wanted now
     seeds = [[spec.seed for spec in members] for members in ensembles_of(toy_sweep, specs, batch=1)]
     assert seeds == [[4, 1, 2], [0], [3], [5]]
 
@@ -199,12 +206,19 @@ def test_equal_members_are_split_evenly_and_most_is_a_limit():
     assert split_by_memory([], 10, 5) == []
 
 
-@pytest.mark.parametrize(("memory", "most", "sentence"), [
-    (16_000_000_000, 64, r"an ensemble of 64 members needs 40 GB and there are 16 GB: the largest that fits has 25 m"),
-    (16_000_000_000, 26, r"an ensemble of 26 members needs 16.2 GB .* has 25 members\."),
-    (700_000_000, 2, r"an ensemble of 2 members needs 1.25 GB and there are 700 MB: .* has 1 member\."),
-    (512, None, r"not even one member fits in memory: Toy\(.*\) needs 625 MB and there are 512 B"),
-])
+@pytest.mark.parametrize(
+    ("memory", "most", "sentence"),
+    [
+        (
+            16_000_000_000,
+            64,
+            r"an ensemble of 64 members needs 40 GB and there are 16 GB: the largest that fits has 25 m",
+        ),
+        (16_000_000_000, 26, r"an ensemble of 26 members needs 16.2 GB .* has 25 members\."),
+        (700_000_000, 2, r"an ensemble of 2 members needs 1.25 GB and there are 700 MB: .* has 1 member\."),
+        (512, None, r"not even one member fits in memory: Toy\(.*\) needs 625 MB and there are 512 B"),
+    ],
+)
 def test_what_does_not_fit_names_what_does(memory, most, sentence):
     with pytest.raises(ValueError, match=sentence):
         split_by_memory([Toy(seed=i) for i in range(100)], 625_000_000, memory, most)
@@ -231,7 +245,7 @@ def children():
     found = set()
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            words = " ".join(process.cmdline())    # empty for what has ended; Python's own tracker stays until it ends
+            words = " ".join(process.cmdline())  # empty for what has ended; Python's own tracker stays until it ends
             found |= {process.pid} if words and "resource_tracker" not in words else set()
     return found
 
@@ -240,9 +254,9 @@ def children():
 def cluster(checkpoint_root):
     """A client of a real scheduler with two worker processes that are restarted when they die."""
     before = children()
-    with cluster_side.client_for(None, 2, retries=0) as client:    # 0: every death comes back to the sweep at once
+    with cluster_side.client_for(None, 2, retries=0) as client:  # 0: every death comes back to the sweep at once
         yield client
-    wait_for(lambda: children() <= before)    # no process is left behind
+    wait_for(lambda: children() <= before)  # no process is left behind
 
 
 def test_two_processes_share_the_work(cluster, store, tmp_path):
@@ -272,10 +286,10 @@ def test_ctrl_c_cancels_what_is_under_way_on_the_workers(cluster, store, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         sweep([*quick, *slow], scheduler=cluster, store=store, on_done=interrupt)
     assert store.missing(quick) == quick[1:]
-    assert sweep(quick, scheduler=cluster, store=store).stored == quick[1:]    # a worker is free again
+    assert sweep(quick, scheduler=cluster, store=store).stored == quick[1:]  # a worker is free again
     begun = {seeds for _, _, seeds in diary(tmp_path, "begin")} - {(0, 1), (1,)}
     wait_for(lambda: {seeds for _, _, seeds in diary(tmp_path, "cancelled")} == begun)
-    assert len(begun) < 5    # those that had not begun never did
+    assert len(begun) < 5  # those that had not begun never did
 
 
 def test_a_worker_with_other_code_refuses(cluster, store, tmp_path, monkeypatch):
@@ -288,7 +302,7 @@ def test_a_worker_with_other_code_refuses(cluster, store, tmp_path, monkeypatch)
 def test_an_address_without_a_scheduler_is_one_sentence_within_seconds(cluster, store, tmp_path, monkeypatch):
     assert cluster_side._CONNECT_SECONDS < 5
     monkeypatch.setattr(cluster_side, "_CONNECT_SECONDS", 1.0)
-    with socket.create_server(("127.0.0.1", 0)) as mute:    # takes connections, never answers
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, never answers
         free = mute.getsockname()[1]
         worker = next(iter(cluster.scheduler_info()["workers"]))
         cases = {f"tcp://127.0.0.1:{free}": "no Dask scheduler answers at", worker: "there is a Dask worker, not a"}
@@ -315,14 +329,14 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(cluster
     killer.join()
     assert swept.failed == {}
     assert_stored(store, specs)
-    assert sorted(result.spec.seed for result in saved) == list(range(8))    # stored once each
+    assert sorted(result.spec.seed for result in saved) == list(range(8))  # stored once each
     assert sorted(seeds for _, _, seeds in diary(tmp_path, "end")) == [(0, 1), (2, 3), (4, 5), (6, 7)]
     begun = [seeds for _, _, seeds in diary(tmp_path, "begin")]
     ((pid, seeds),) = killed
-    assert sorted(begun) == sorted([(0, 1), (2, 3), (4, 5), (6, 7), seeds])    # only that ensemble began twice
+    assert sorted(begun) == sorted([(0, 1), (2, 3), (4, 5), (6, 7), seeds])  # only that ensemble began twice
     again = [(where, step) for where, step, these in diary(tmp_path, "begin") if these == seeds][1]
     assert again[0] != pid
-    assert again[1] > 0    # from its checkpoint
+    assert again[1] > 0  # from its checkpoint
     assert checkpoints_with(specs) == {}
     assert pid not in {where for where, _, _ in diary(tmp_path, "end") if _ == seeds}
 
@@ -351,9 +365,13 @@ def by_hand(tmp_path):
             ["scheduler", "--host", address, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"],
             ["worker", address, "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path / "scratch")],
         ):
-            process = subprocess.Popen([sys.executable, "-m", "dask", *words], stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path},
-                                       start_new_session=True)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *words],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,
+            )
             stack.callback(process.wait)
             stack.callback(lambda group=process.pid: os.killpg(group, signal.SIGKILL))
             processes.append(process)

@@ -8,7 +8,7 @@ def test_spread_tells_mean_range_and_how_many():
     assert spread([0.9, 0.91, 0.92], ".2f") == "0.91 (0.90\u2060–\u20600.92)"
     assert spread([3, 3.0], ".1f") == "3"
     assert spread([0.301, 0.302], ".1f") == "0.3"
-    assert spread([3, 4, 4], ".1f") == "3.7 (3\u2060–\u20604)"    # ends of counts are counts
+    assert spread([3, 4, 4], ".1f") == "3.7 (3\u2060–\u20604)"  # ends of counts are counts
     assert spread([-0.1, 0.1], ".1f") == "0.0 (-0.1\u00a0to\u00a00.1)"
     assert spread([4, nan, 6], ".0f") == "5 (4\u2060–\u20606) in\u00a02\u00a0of\u00a03"
     assert spread([nan, float("inf")]) == spread([]) == "–"

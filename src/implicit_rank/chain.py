@@ -14,10 +14,7 @@ SHARINGS = (None, "all", "transpose", "pairs")
 
 
 def initial_layer(
-    width: int,
-    init: str = "default",
-    generator: torch.Generator | None = None,
-    dtype: torch.dtype | None = None,
+    width: int, init: str = "default", generator: torch.Generator | None = None, dtype: torch.dtype | None = None
 ) -> Tensor:
     """Draw one square weight ``(width, width)`` the way ``init`` says.
 

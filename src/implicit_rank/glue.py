@@ -38,11 +38,7 @@ def _picture(figure):
     """PNG of a figure, the same bytes each time; the figure is closed so that it is not shown twice."""
     buffer = io.BytesIO()
     figure.savefig(
-        buffer,
-        format="png",
-        dpi=PAGE_DPI,
-        bbox_inches="tight",
-        metadata={"Software": None, "Creation Time": None},
+        buffer, format="png", dpi=PAGE_DPI, bbox_inches="tight", metadata={"Software": None, "Creation Time": None}
     )
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)

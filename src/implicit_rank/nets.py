@@ -97,7 +97,7 @@ def draw_start(layer: nn.Module, start: str, generator: torch.Generator | None) 
         return
     if start == "he":
         fan = layer.weight[0].numel()
-        if isinstance(layer, nn.ConvTranspose2d):    # weight (in, out, k, k): one output pixel sums over (k/stride)^2
+        if isinstance(layer, nn.ConvTranspose2d):  # weight (in, out, k, k): one output pixel sums over (k/stride)^2
             fan = layer.in_channels * math.prod(layer.kernel_size) // math.prod(layer.stride)
         layer.weight.normal_(0, math.sqrt(2 / fan), generator=generator)
         layer.bias.zero_()
@@ -118,7 +118,7 @@ def _checked_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def _check_fit(architecture: str, channels: int, height: int, width: int) -> None:
-    odd = height // (height & -height)    # what is left when every factor of two is taken out
+    odd = height // (height & -height)  # what is left when every factor of two is taken out
     takes, fits = {
         "mnist": ("32 x 32 images", height == 32),
         "cifar10": ("32 x 32 images of 3 channels", height == 32 and channels == 3),
@@ -181,7 +181,7 @@ def _celeba(plan: _Plan) -> tuple[list, list]:
     encoder = [*plan.down(widths), nn.Flatten(), plan.linear(widths[-1] * 16, plan.outputs)]
     decoder = [
         plan.linear(plan.code_width, widths[-1] * 64),
-        nn.Unflatten(1, (widths[-1], 8, 8)),    # no ReLU here, unlike the mnist net
+        nn.Unflatten(1, (widths[-1], 8, 8)),  # no ReLU here, unlike the mnist net
         *plan.up(widths[::-1]),
         plan.tconv(widths[0], plan.channels, 1, 1, 0),
     ]
@@ -189,7 +189,7 @@ def _celeba(plan: _Plan) -> tuple[list, list]:
 
 
 def _shapes(plan: _Plan) -> tuple[list, list]:
-    stages = plan.side.bit_length() - 2    # down to 2 x 2; one last convolution makes the code of it
+    stages = plan.side.bit_length() - 2  # down to 2 x 2; one last convolution makes the code of it
     widths = plan.inner(*(32 * 2**i for i in range(stages)))
     paper = plan.architecture == "shapes-paper"
     last = (4, 2, 1) if paper else (2, 1, 0)

@@ -12,10 +12,14 @@ def main() -> None:
     result = compare()
     print(f"threads {torch.get_num_threads()}; one RAG step, float64, 60,000 x 784, k = 20")
     print(f"  on the samples   {result.samples * 1e3:10.2f} ms")
-    print(f"  through C        {result.moments * 1e3:10.3f} ms, {result.speedup:8.0f} times faster, "
-          f"difference {result.difference:.1e}")
-    print(f"  in its eigenbasis{result.eigenbasis * 1e3:10.3f} ms, {result.samples / result.eigenbasis:8.0f} times "
-          f"faster, difference {result.eigenbasis_difference:.1e}")
+    print(
+        f"  through C        {result.moments * 1e3:10.3f} ms, {result.speedup:8.0f} times faster, "
+        f"difference {result.difference:.1e}"
+    )
+    print(
+        f"  in its eigenbasis{result.eigenbasis * 1e3:10.3f} ms, {result.samples / result.eigenbasis:8.0f} times "
+        f"faster, difference {result.eigenbasis_difference:.1e}"
+    )
     print("seconds per 1,000 steps, D = 1000, float32: k, eigenbasis (Nesterov), whole C (Adam)")
     for k in WIDTHS:
         pair = [seconds_per_1000_steps(1000, k, eigenbasis=e, dtype=torch.float32, steps=20) for e in (True, False)]

@@ -125,8 +125,10 @@ def on_cpu(rounds):
         names = ("member by member", "one vectorised pass")
         table(
             f"Eight members at once, net of {factor:g} times the width, {steps} steps",
-            {name: lambda way=way, factor=factor: ours(images, steps, 8, factor=factor, strategy=way)
-             for name, way in zip(names, ("loop", "vmap"), strict=True)},
+            {
+                name: lambda way=way, factor=factor: ours(images, steps, 8, factor=factor, strategy=way)
+                for name, way in zip(names, ("loop", "vmap"), strict=True)
+            },
             dict.fromkeys(names, 8 * seen),
             rounds,
         )

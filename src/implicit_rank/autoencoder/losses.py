@@ -72,7 +72,7 @@ def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
     probabilities = torch.nan_to_num(reconstruction, nan=0.5)
     with torch.autocast(reconstruction.device.type, enabled=False):
         mean = F.binary_cross_entropy(probabilities, images.to(reconstruction.dtype))
-    return mean + 0 * reconstruction.sum()    # puts the NaN back
+    return mean + 0 * reconstruction.sum()  # puts the NaN back
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

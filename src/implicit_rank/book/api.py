@@ -30,8 +30,15 @@ def _signature(node: ast.FunctionDef | ast.ClassDef) -> str:
         inits = [child for child in node.body if isinstance(child, ast.FunctionDef) and child.name == "__init__"]
         return _signature(inits[0]) if inits else ""
     arguments = node.args
-    plain = ast.arguments(arguments.posonlyargs, arguments.args, arguments.vararg, arguments.kwonlyargs,
-                          arguments.kw_defaults, arguments.kwarg, arguments.defaults)
+    plain = ast.arguments(
+        arguments.posonlyargs,
+        arguments.args,
+        arguments.vararg,
+        arguments.kwonlyargs,
+        arguments.kw_defaults,
+        arguments.kwarg,
+        arguments.defaults,
+    )
     for argument in (*plain.posonlyargs, *plain.args, *plain.kwonlyargs, plain.vararg, plain.kwarg):
         if argument is not None:
             argument.annotation = None

@@ -19,12 +19,7 @@ LOADING = {  # tag -> attributes whose address the browser fetches by itself
     "input": ("src",),
 }
 QUIET_LINKS = {"canonical", "next", "prev", "author", "index", "search", "license", "help"}  # never fetched
-THEME_IDS = {
-    "proof-content",
-    "search-input",
-    "exercise-content",
-    "solution-content",
-}  # repeated by extensions
+THEME_IDS = {"proof-content", "search-input", "exercise-content", "solution-content"}  # repeated by extensions
 CSS_LOAD = re.compile(r"""(?:url\(\s*|@import\s+)["']?\s*((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
 SCRIPT_LOAD = re.compile(
     r"""(?:\bimport\s*\(?|\bfrom|\bfetch\(|importScripts\(|\.(?:src|href)\s*=|\bsrc\s*:)\s*["'`]((?:https?:)?//[^"'`]+)"""

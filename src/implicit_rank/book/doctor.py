@@ -10,20 +10,10 @@ from pathlib import Path
 
 from implicit_rank.book.layout import BUDGETS, Layout
 
-BOOK_TOOLS = (
-    "jupyter-book",
-    "papermill",
-    "jupytext",
-    "sphinx-proof",
-    "sphinx-exercise",
-    "sphinx-mathjax-offline",
-)
+BOOK_TOOLS = ("jupyter-book", "papermill", "jupytext", "sphinx-proof", "sphinx-exercise", "sphinx-mathjax-offline")
 DATA = {  # name shown -> places below a data root that torchvision fills, or that our own loaders read
     "MNIST": ("MNIST/raw/train-images-idx3-ubyte.gz", "MNIST/raw/train-images-idx3-ubyte"),
-    "Fashion-MNIST": (
-        "FashionMNIST/raw/train-images-idx3-ubyte.gz",
-        "FashionMNIST/raw/train-images-idx3-ubyte",
-    ),
+    "Fashion-MNIST": ("FashionMNIST/raw/train-images-idx3-ubyte.gz", "FashionMNIST/raw/train-images-idx3-ubyte"),
     "CIFAR-10": ("cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz", "cifar10.npz"),
     "CelebA": ("celeba/img_align_celeba.zip", "celeba/img_align_celeba"),
 }
@@ -33,16 +23,7 @@ REFERENCE_GFLOPS = 40.0  # a matrix product in double precision on two cores of 
 def report(layout: Layout) -> list[str]:
     """The lines of `doctor`, top to bottom."""
     lines = ["This machine", *machine(layout.root), "", "Data", *data_lines(), ""]
-    lines += [
-        "The book's tools",
-        *tool_lines(),
-        "",
-        "Stored runs",
-        *run_lines(),
-        "",
-        "Profiles",
-        *profile_lines(),
-    ]
+    lines += ["The book's tools", *tool_lines(), "", "Stored runs", *run_lines(), "", "Profiles", *profile_lines()]
     return lines
 
 

@@ -170,12 +170,7 @@ def execute(
         notes = complaints(done)
         if seconds > BUDGETS.get(profile, float("inf")):
             notes.append(f"took {seconds:.0f} s, over the {BUDGETS[profile]:.0f} s budget of {profile!r}")
-        done.metadata["implicit_rank"] = {
-            "key": wanted,
-            "profile": profile,
-            "parameters": passed,
-            "seconds": seconds,
-        }
+        done.metadata["implicit_rank"] = {"key": wanted, "profile": profile, "parameters": passed, "seconds": seconds}
         write_if_changed(target, notebook_bytes(splice(notebook, done)))
         outcomes.append(Outcome(source.stem, seconds, cached=False, notes=tuple(notes)))
         say(f"  {source.stem}: done in {seconds} s" + "".join(f"\n    note: {n}" for n in notes))

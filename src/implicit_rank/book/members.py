@@ -15,7 +15,7 @@ from typing import Any
 from implicit_rank.book.layout import PROFILES, BookError
 from implicit_rank.book.progress import describe
 
-_LISTED = 8    # values of one field that are written out
+_LISTED = 8  # values of one field that are written out
 
 
 @dataclasses.dataclass
@@ -38,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", type=part, metavar="I/N", help="the I-th of N equal shares, for several machines")
     parser.add_argument("--force", action="store_true", help="run again what is stored")
     parser.add_argument("--stale", action="store_true", help="run again what was stored by older code")
-    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
-                        help="go on from the checkpoints of an interrupted run (default), or discard them")
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on from the checkpoints of an interrupted run (default), or discard them",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be run, how big and how long it is")
     parser.add_argument("--results", metavar="FOLDER", help="where runs are stored (default: book/results)")
 

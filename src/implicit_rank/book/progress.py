@@ -26,7 +26,7 @@ class Progress:
         self.stream = stream or sys.stdout
         self.clock, self.bar = clock, None
         self.live = self.stream.isatty()
-        self.first: tuple[float, float] | None = None    # clock and share of the first report
+        self.first: tuple[float, float] | None = None  # clock and share of the first report
         self.shown: float | None = None
         self.finished = False
 
@@ -49,8 +49,13 @@ class Progress:
         if self.bar is None:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=1.0, initial=share, file=self.stream, dynamic_ncols=True,
-                            bar_format="{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining}{postfix}")
+            self.bar = tqdm(
+                total=1.0,
+                initial=share,
+                file=self.stream,
+                dynamic_ncols=True,
+                bar_format="{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining}{postfix}",
+            )
         self.bar.n = share
         self.bar.set_postfix_str(text)
 

@@ -16,8 +16,9 @@ def add_to(commands) -> None:
     where.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
     where.add_argument("--workers", type=positive, metavar="N", help="so many processes of this machine")
     sweep.add_argument("--batch", type=positive, metavar="N", help="at most so many members in one ensemble")
-    sweep.add_argument("--retries", type=int, default=3, metavar="N",
-                       help="deaths of workers that one ensemble survives (default: 3)")
+    sweep.add_argument(
+        "--retries", type=int, default=3, metavar="N", help="deaths of workers that one ensemble survives (default: 3)"
+    )
     sweep.set_defaults(command=sweep_command)
 
 
@@ -46,8 +47,16 @@ def sweep_command(args: argparse.Namespace) -> int:
     try:
         with Progress() as progress:
             swept = sweep(
-                plan.todo, scheduler=args.scheduler, workers=args.workers, device=device, store=plan.store,
-                progress=progress, on_done=saved.append, retries=args.retries, batch=args.batch, force=True,
+                plan.todo,
+                scheduler=args.scheduler,
+                workers=args.workers,
+                device=device,
+                store=plan.store,
+                progress=progress,
+                on_done=saved.append,
+                retries=args.retries,
+                batch=args.batch,
+                force=True,
             )
     except KeyboardInterrupt:
         print(f"\nInterrupted: {len(saved)} of {len(plan.todo)} are stored; the same command goes on from there.")

@@ -48,12 +48,7 @@ def measured(values: Iterable[float]) -> str:
 
 
 def comparison(
-    corner: str,
-    columns: Sequence[str],
-    rows: Mapping[str, Sequence[Cell]],
-    *,
-    ours: str = "ours",
-    aside: str = "",
+    corner: str, columns: Sequence[str], rows: Mapping[str, Sequence[Cell]], *, ours: str = "ours", aside: str = ""
 ) -> Shown:
     """Return a table of cells, ``rows`` by name with one cell a column, that scrolls by itself on a narrow page.
 
@@ -73,8 +68,10 @@ def comparison(
         body.append(f'<tr><th scope="row">{unbroken(name)}</th>{shown}</tr>')
         lines += [f"{name}, {column}: {_text(cell, ours, aside)}" for column, cell in zip(columns, cells, strict=True)]
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in (corner, *columns))
-    html = (f'<div class="table-scroll"><table class="table comparison"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{''.join(body)}</tbody></table></div>")
+    html = (
+        f'<div class="table-scroll"><table class="table comparison"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
     return Shown(html, "\n".join(lines))
 
 

@@ -45,8 +45,9 @@ class _NotRunError(Exception):
 
 
 def label_of(setting: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-                     for name, value in setting.items())
+    return ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in setting.items()
+    )
 
 
 @functools.cache
@@ -72,8 +73,11 @@ class Evidence:
         except _NotRunError as missing:
             return Case(label, "not run", str(missing))
         records = [record for group in groups for record in group]
-        used = {"runs": tuple(sorted({record.hash for record in records})),
-                "stale": any(record.stale for record in records), "values": values}
+        used = {
+            "runs": tuple(sorted({record.hash for record in records})),
+            "stale": any(record.stale for record in records),
+            "values": values,
+        }
         lacking = [seed for seed, value in values.items() if math.isnan(value)]
         if lacking:
             named = f"seed{'s' * (len(lacking) > 1)} {', '.join(map(str, lacking))}"
@@ -86,8 +90,11 @@ class Evidence:
             verdict, reason = judge_interval(numbers.interval, claim.region)
         else:
             numbers = estimate(list(values.values()), logarithmic=claim.ratio and min(values.values()) > 0)
-            verdict, reason = (judge_each(values, claim.region, open_below) if claim.seeds == "each" else
-                               judge_interval(numbers.interval, claim.region, open_below))
+            verdict, reason = (
+                judge_each(values, claim.region, open_below)
+                if claim.seeds == "each"
+                else judge_interval(numbers.interval, claim.region, open_below)
+            )
         return Case(label, verdict, reason, numbers, **used)
 
     def _groups(self, setting: dict[str, Any], profile: str) -> list[list[Record]]:
@@ -110,16 +117,18 @@ class Evidence:
             if path.stem[-12:] in planned or (not planned and path.name.startswith(profile)):
                 raise _NotRunError(f"stored run damaged: {sentence}")
         if not stored:
-            below = PROFILES[:PROFILES.index(self.claim.least_profile)]
-            lower = {record.profile for record in self.records if record.profile in below
-                     and matches({**record.spec, "profile": profile})}
+            below = PROFILES[: PROFILES.index(self.claim.least_profile)]
+            lower = {
+                record.profile
+                for record in self.records
+                if record.profile in below and matches({**record.spec, "profile": profile})
+            }
             only = f" (only at {' and '.join(sorted(lower))}, which is too small to judge it)" if lower else ""
             raise _NotRunError(f"no stored run of {said} at the {profile} profile{only}")
         missing = [name for name in planned if name not in stored]
         if missing:
             there = len(planned) - len(missing)
-            raise _NotRunError(f"{there} of {len(planned)} planned runs of {said} are stored at the {profile} "
-                               "profile")
+            raise _NotRunError(f"{there} of {len(planned)} planned runs of {said} are stored at the {profile} profile")
         return [stored[name] for name in planned] if planned else list(stored.values())
 
     def _statistics(self, groups: list[list[Record]], profile: str) -> dict[int, float]:
@@ -139,8 +148,9 @@ class Evidence:
             values = {seed: self._compare(self._read([table[seed] for table in tables])) for seed in seeds}
         if len(values) < claim.least_seeds:
             shared = " shared by all its runs" if claim.kind in ("ordering", "trend") else ""
-            raise _NotRunError(f"{len(values)} of at least {claim.least_seeds} seeds{shared} are stored at the "
-                               f"{profile} profile")
+            raise _NotRunError(
+                f"{len(values)} of at least {claim.least_seeds} seeds{shared} are stored at the {profile} profile"
+            )
         return dict(sorted(values.items()))
 
     def _read(self, records: list[Record]) -> list[float]:
@@ -158,7 +168,7 @@ class Evidence:
         lower, upper = measured
         if self.claim.ratio:
             return upper / lower if lower > 0 and upper > 0 and lower + upper < math.inf else math.nan
-        return upper - lower    # NaN when neither ever got there
+        return upper - lower  # NaN when neither ever got there
 
     def _trends(self, records: list[Record]) -> dict[int, float]:
         along = self.claim.along
@@ -168,11 +178,17 @@ class Evidence:
         absent = [value for value in self.claim.values if value not in columns]
         if absent or len(columns) < 3:
             stored = ", ".join(f"{value:g}" for value in columns)
-            raise _NotRunError(f"runs are stored only for {along} {stored}" + (
-                f", not for {', '.join(map(str, absent))}" if absent else "; a trend needs at least 3 values"))
+            raise _NotRunError(
+                f"runs are stored only for {along} {stored}"
+                + (f", not for {', '.join(map(str, absent))}" if absent else "; a trend needs at least 3 values")
+            )
         seeds = sorted(set.intersection(*(set(column) for column in columns.values())))
-        return {seed: trend(list(columns), [self._measure(column[seed]) for column in columns.values()],
-                            self.claim.statistic) for seed in seeds}
+        return {
+            seed: trend(
+                list(columns), [self._measure(column[seed]) for column in columns.values()], self.claim.statistic
+            )
+            for seed in seeds
+        }
 
     def _by_seed(self, records: list[Record]) -> dict[int, Record]:
         table: dict[int, Record] = {}
@@ -180,17 +196,19 @@ class Evidence:
             other = table.setdefault(record.seed, record)
             if other is not record:
                 differing = sorted(name for name in record.spec if record.spec[name] != other.spec.get(name))
-                raise _NotRunError(f"ambiguous: stored runs of one seed differ in {', '.join(differing)}, which "
-                                   "the claim must fix")
+                raise _NotRunError(
+                    f"ambiguous: stored runs of one seed differ in {', '.join(differing)}, which the claim must fix"
+                )
         return table
 
     def _measure(self, record: Record) -> float:
         """The measure of one run; where it has none and says why ("fid_note" for "fid_...") it was not run."""
         try:
             value = self.experiment.measures[self.claim.measure](record)
-        except Exception as error:    # one broken measure must not take the whole page down
-            raise _NotRunError(f"the measure {self.claim.measure!r} fails on run {record.hash}: "
-                               f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # one broken measure must not take the whole page down
+            raise _NotRunError(
+                f"the measure {self.claim.measure!r} fails on run {record.hash}: {type(error).__name__}: {error}"
+            ) from error
         value = math.nan if value is None else float(value)
         note = record.scalars.get(f"{self.claim.measure.partition('_')[0]}_note")
         if note and math.isnan(value):

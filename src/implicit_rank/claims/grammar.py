@@ -104,8 +104,10 @@ class Claim:
             return (self.margin if self.margin is not None else float(self.ratio)), math.inf
         if self.expected is not None:
             return self.expected - self.tolerance, self.expected + self.tolerance
-        return (-math.inf if self.at_least is None else self.at_least,
-                math.inf if self.at_most is None else self.at_most)
+        return (
+            -math.inf if self.at_least is None else self.at_least,
+            math.inf if self.at_most is None else self.at_most,
+        )
 
     def settings(self) -> list[dict[str, Any]]:
         """One dict of spec fields per case, in the order of the file; a single empty one without cases."""
@@ -128,16 +130,18 @@ def load_claims(folder: str | Path | None = None) -> list[Claim]:
     seen: dict[str, Claim] = {}
     for claim in claims:
         if claim.id in seen:
-            raise ClaimError(f"claim {claim.id!r} of {claim.paper} is also the id of a claim of "
-                             f"{seen[claim.id].paper}; ids must be unique.")
+            raise ClaimError(
+                f"claim {claim.id!r} of {claim.paper} is also the id of a claim of "
+                f"{seen[claim.id].paper}; ids must be unique."
+            )
         seen[claim.id] = claim
     for claim in claims:
         if claim.corrects and not (claim.corrects in seen and seen[claim.corrects].erratum):
-            raise ClaimError(f"claim {claim.id!r} corrects {claim.corrects!r}, which must be the id of a claim "
-                             "with erratum = true.")
+            raise ClaimError(
+                f"claim {claim.id!r} corrects {claim.corrects!r}, which must be the id of a claim with erratum = true."
+            )
         if claim.erratum and not any(other.corrects == claim.id for other in claims):
-            raise ClaimError(f"claim {claim.id!r} is an erratum, so another claim must say corrects = "
-                             f"{claim.id!r}.")
+            raise ClaimError(f"claim {claim.id!r} is an erratum, so another claim must say corrects = {claim.id!r}.")
     return claims
 
 
@@ -150,7 +154,7 @@ def read_claims(path: Path) -> list[Claim]:
     _known(f"{path.name}: ", "key", content, ("paper", "claim"))
     paper, entries = content.get("paper"), content.get("claim", [])
     if not isinstance(paper, str) or not paper.strip():
-        raise ClaimError(f"{path.name} must begin with the paper's name, such as paper = \"Sun 2021\".")
+        raise ClaimError(f'{path.name} must begin with the paper\'s name, such as paper = "Sun 2021".')
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ClaimError(f"{path.name}: claims must be written as [[claim]] tables.")
     return [_claim(path.name, number, paper, entry) for number, entry in enumerate(entries, 1)]
@@ -218,8 +222,11 @@ def _check_kind(at: str, entry: dict) -> None:
         ends = "at_least" in entry or "at_most" in entry
         whole = "expected" in entry and "tolerance" in entry
         if ("expected" in entry) != ("tolerance" in entry) or ends == whole:
-            needs = {"value": "expected and tolerance", "threshold": "at_least or at_most (or both)",
-                     "trend": "either expected and tolerance, or at_least or at_most"}[kind]
+            needs = {
+                "value": "expected and tolerance",
+                "threshold": "at_least or at_most (or both)",
+                "trend": "either expected and tolerance, or at_least or at_most",
+            }[kind]
             raise ClaimError(f"{at}a claim of kind {kind!r} needs {needs}.")
         if entry.get("at_least", -math.inf) > entry.get("at_most", math.inf):
             raise ClaimError(f"{at}at_least must not exceed at_most.")

@@ -61,8 +61,9 @@ def known_experiments() -> dict[str, Experiment]:
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Spec) and value.__module__ == info.name:
                 fields = tuple(field.name for field in dataclasses.fields(value))
-                found[value.experiment] = Experiment(value.experiment, module.MEASURES,
-                                                     getattr(module, "presets", None), fields)
+                found[value.experiment] = Experiment(
+                    value.experiment, module.MEASURES, getattr(module, "presets", None), fields
+                )
     return found
 
 
@@ -78,13 +79,13 @@ def judge(claim: Claim, store: Store, experiments: Mapping[str, Experiment]) -> 
         return _judgement(claim, [Case(label_of(setting), "not run", problem) for setting in settings], None)
     evidence = Evidence(claim, store, experiments[claim.experiment])
     attempts = []
-    for profile in reversed(PROFILES[PROFILES.index(claim.least_profile):]):
+    for profile in reversed(PROFILES[PROFILES.index(claim.least_profile) :]):
         cases = [evidence.case(setting, profile) for setting in settings]
         complete = sum(case.verdict != "not run" for case in cases)
         attempts.append((complete, cases, profile))
         if complete == len(cases):
             break
-    complete, cases, profile = max(attempts, key=lambda attempt: attempt[0])    # the highest of the best
+    complete, cases, profile = max(attempts, key=lambda attempt: attempt[0])  # the highest of the best
     return _judgement(claim, cases, profile if complete else None)
 
 
@@ -99,8 +100,13 @@ def _reason(cases: list[Case]) -> str:
     reasons = {case.reason for case in cases}
     if len(cases) == 1 or (len(reasons) == 1 and len({case.verdict for case in cases}) == 1):
         return cases[0].reason
-    words = {"reproduced": "holds for", "partly": "partly for", "not reproduced": "fails for",
-             "inconclusive": "undecided for", "not run": "not run for"}
+    words = {
+        "reproduced": "holds for",
+        "partly": "partly for",
+        "not reproduced": "fails for",
+        "inconclusive": "undecided for",
+        "not run": "not run for",
+    }
     groups: dict[tuple, list[str]] = {}
     for case in cases:
         shown = case.reason if case.verdict in ("not run", "inconclusive", "partly") else ""

@@ -50,8 +50,11 @@ def badges(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown
     if not judgements:
         return _NONE
     tally = " ".join(f"{_badge(verdict, f'{n} {verdict}')}" for verdict, n in wording.count(judgements).items() if n)
-    items = "".join(f"<li>{_badge(j.verdict)} {escape(j.claim.says)} <small>({escape(j.claim.paper)}, "
-                    f"{escape(j.claim.where)})</small></li>" for j in judgements)
+    items = "".join(
+        f"<li>{_badge(j.verdict)} {escape(j.claim.says)} <small>({escape(j.claim.paper)}, "
+        f"{escape(j.claim.where)})</small></li>"
+        for j in judgements
+    )
     total = f"{len(judgements)} claim{'s' * (len(judgements) != 1)} tested here:"
     html = f'<details><summary>{total} {tally}</summary><ul class="ledger-list">{items}</ul></details>'
     return Shown(html, wording.summary(judgements))
@@ -65,36 +68,54 @@ def counts(judgements: Sequence[Judgement] | None = None) -> Shown:
     rows += [("All", judgements)] if len(papers) > 1 else []
     tallies = [wording.count(part) for _, part in rows]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name, _ in rows)
-    body = "".join(f'<tr><th scope="row">{_badge(verdict)}</th>'
-                   + "".join(f"<td>{tally[verdict]}</td>" for tally in tallies) + "</tr>" for verdict in VERDICTS)
+    body = "".join(
+        f'<tr><th scope="row">{_badge(verdict)}</th>'
+        + "".join(f"<td>{tally[verdict]}</td>" for tally in tallies)
+        + "</tr>"
+        for verdict in VERDICTS
+    )
     text = "\n".join(f"{name}: {wording.summary(part)}" for name, part in rows)
-    return Shown(f'<table class="ledger-counts"><thead><tr><th scope="col">Verdict</th>{head}</tr></thead>'
-                 f"<tbody>{body}</tbody></table>", text)
+    return Shown(
+        f'<table class="ledger-counts"><thead><tr><th scope="col">Verdict</th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>",
+        text,
+    )
 
 
 def scoreboard(judgements: Sequence[Judgement] | None = None) -> Shown:
     """All claims in one table that can be sorted and filtered, with the keyboard too."""
     judgements = ledger() if judgements is None else judgements
     papers = list(dict.fromkeys(j.claim.paper for j in judgements))
-    fields = ('<label>Text <input type="search" autocomplete="off"></label>'
-              f'<label>Verdict <select class="by-verdict">{_options("all verdicts", VERDICTS)}</select></label>'
-              f'<label>Paper <select class="by-paper">{_options("all papers", papers)}</select></label>'
-              '<label>Order <select class="by-order"></select></label>')
-    html = (f'<div class="ledger-board"><div class="ledger-filters" hidden>{fields}</div>'
-            f'<p class="dim" role="status">{len(judgements)} claims</p>{_table(judgements, True)}</div>'
-            f"<script>{_asset('ledger.js')}</script>")
+    fields = (
+        '<label>Text <input type="search" autocomplete="off"></label>'
+        f'<label>Verdict <select class="by-verdict">{_options("all verdicts", VERDICTS)}</select></label>'
+        f'<label>Paper <select class="by-paper">{_options("all papers", papers)}</select></label>'
+        '<label>Order <select class="by-order"></select></label>'
+    )
+    html = (
+        f'<div class="ledger-board"><div class="ledger-filters" hidden>{fields}</div>'
+        f'<p class="dim" role="status">{len(judgements)} claims</p>{_table(judgements, True)}</div>'
+        f"<script>{_asset('ledger.js')}</script>"
+    )
     return Shown(html, text_table(judgements))
 
 
 def errata(judgements: Sequence[Judgement] | None = None) -> Shown:
     """Claims that fail as printed, each beside the corrected claims that replace it."""
     judgements = ledger() if judgements is None else judgements
-    pairs = [(j, [other for other in judgements if other.claim.corrects == j.claim.id])
-             for j in judgements if j.claim.erratum]
+    pairs = [
+        (j, [other for other in judgements if other.claim.corrects == j.claim.id])
+        for j in judgements
+        if j.claim.erratum
+    ]
     if not pairs:
         return Shown("<p>No errata so far.</p>", "No errata so far.")
-    html = "".join(f'<div class="ledger-pair"><div>{_side("As printed", printed)}</div><div>'
-                   + "".join(_side("Corrected", twin) for twin in twins) + "</div></div>" for printed, twins in pairs)
+    html = "".join(
+        f'<div class="ledger-pair"><div>{_side("As printed", printed)}</div><div>'
+        + "".join(_side("Corrected", twin) for twin in twins)
+        + "</div></div>"
+        for printed, twins in pairs
+    )
     text = "\n\n".join(text_table([printed, *twins]) for printed, twins in pairs)
     return Shown(html, text)
 
@@ -122,36 +143,51 @@ def _row(number: int, judgement: Judgement, whole: bool) -> str:
     claim = judgement.claim
     found = "".join(f"<div>{escape(line)}</div>" for line in wording.ours(judgement))
     basis = f"<div><small>{wording.basis(judgement)}</small></div>" if found else ""
-    tags = "<div><small>erratum: fails as printed</small></div>" if claim.erratum else (
-        "<div><small>corrected form</small></div>" if claim.corrects else "")
+    tags = (
+        "<div><small>erratum: fails as printed</small></div>"
+        if claim.erratum
+        else ("<div><small>corrected form</small></div>" if claim.corrects else "")
+    )
     place = f"{escape(claim.paper)}, {escape(claim.where)}" if whole else escape(claim.where)
     link = f"<div>{_chapter_link(claim.chapter)}</div>" if whole else ""
     reason = escape(wording.why(judgement))
     cells = {
         "Claim": (f"<div>{escape(claim.says)}</div>{tags}", f"{number:04d}"),
         "Where": (f"<div>{place}</div>{link}", None),
-        "Paper says": (f"<div>{escape(wording.paper_value(judgement))}</div>"
-                       f"<div><small>accepted: {escape(wording.accepted(judgement))}</small></div>", None),
+        "Paper says": (
+            f"<div>{escape(wording.paper_value(judgement))}</div>"
+            f"<div><small>accepted: {escape(wording.accepted(judgement))}</small></div>",
+            None,
+        ),
         "We find": (f"{found}{basis}" or "<div>–</div>", None),
-        "Verdict and why": (f"<div>{_badge(judgement.verdict)}</div>" + (f"<div>{reason}</div>" if reason else ""),
-                            str(VERDICTS.index(judgement.verdict))),
+        "Verdict and why": (
+            f"<div>{_badge(judgement.verdict)}</div>" + (f"<div>{reason}</div>" if reason else ""),
+            str(VERDICTS.index(judgement.verdict)),
+        ),
     }
     rendered = "".join(
-        f'<td data-label="{name.removesuffix(" and why")}"' + (f' data-sort="{key}"' if key is not None else "")
-        + f">{content}</td>" for name, (content, key) in cells.items())
+        f'<td data-label="{name.removesuffix(" and why")}"'
+        + (f' data-sort="{key}"' if key is not None else "")
+        + f">{content}</td>"
+        for name, (content, key) in cells.items()
+    )
     anchor = f' id="claim-{claim.id}"' if whole else ""
-    return (f'<tr{anchor} data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}">{rendered}</tr>')
+    return f'<tr{anchor} data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}">{rendered}</tr>'
 
 
 def _side(title: str, judgement: Judgement) -> str:
     found = "; ".join(wording.ours(judgement))
-    measured = (f"<p><small>accepted: {escape(wording.accepted(judgement))}; we find {escape(found)} "
-                f"({wording.basis(judgement)})</small></p>")
+    measured = (
+        f"<p><small>accepted: {escape(wording.accepted(judgement))}; we find {escape(found)} "
+        f"({wording.basis(judgement)})</small></p>"
+    )
     reason = escape(wording.why(judgement))
-    return (f"<p><strong>{title}</strong> {_badge(judgement.verdict)}</p><p>{escape(judgement.claim.says)} <small>"
-            f"({escape(judgement.claim.paper)}, {escape(judgement.claim.where)}; "
-            f"{_chapter_link(judgement.claim.chapter)})</small></p>{measured if found else ''}"
-            + (f"<p><small>{reason}</small></p>" if reason else ""))
+    return (
+        f"<p><strong>{title}</strong> {_badge(judgement.verdict)}</p><p>{escape(judgement.claim.says)} <small>"
+        f"({escape(judgement.claim.paper)}, {escape(judgement.claim.where)}; "
+        f"{_chapter_link(judgement.claim.chapter)})</small></p>{measured if found else ''}"
+        + (f"<p><small>{reason}</small></p>" if reason else "")
+    )
 
 
 def _badge(verdict: str, text: str | None = None) -> str:
@@ -162,13 +198,14 @@ def _badge(verdict: str, text: str | None = None) -> str:
 def _chapter_link(chapter: str) -> str:
     name = chapter.partition("_")[0]
     shown = f"chapter {int(name)}" if name.isdigit() else chapter.replace("_", " ")
-    known = chapter in _pages()    # a link must lead somewhere
+    known = chapter in _pages()  # a link must lead somewhere
     return f'<a href="{escape(chapter)}.html">{escape(shown)}</a>' if known else escape(shown)
 
 
 def _options(everything: str, values: Sequence[str]) -> str:
     return f'<option value="">{everything}</option>' + "".join(
-        f'<option value="{escape(value)}">{escape(value)}</option>' for value in values)
+        f'<option value="{escape(value)}">{escape(value)}</option>' for value in values
+    )
 
 
 @functools.cache

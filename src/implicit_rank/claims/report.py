@@ -18,8 +18,13 @@ from implicit_rank.store import Store, checkout, write_text
 FILE = "verdicts.json"
 
 
-def ledger(paper: str | None = None, chapter: str | None = None, verdict: str | None = None,
-           store: Store | None = None, folder: str | Path | None = None) -> list[Judgement]:
+def ledger(
+    paper: str | None = None,
+    chapter: str | None = None,
+    verdict: str | None = None,
+    store: Store | None = None,
+    folder: str | Path | None = None,
+) -> list[Judgement]:
     """Every claim with its verdict, computed now from the stored runs, in the order of the claims files.
 
     `paper` is a paper's name or a part of it, `chapter` a file stem or its beginning ("02"), `verdict` one of the
@@ -32,8 +37,12 @@ def ledger(paper: str | None = None, chapter: str | None = None, verdict: str | 
         raise ClaimError(unknown_name("paper", paper, sorted({claim.paper for claim in claims})))
     if chapter is not None and not any(claim.chapter.startswith(chapter) for claim in claims):
         raise ClaimError(unknown_name("chapter", chapter, sorted({claim.chapter for claim in claims})))
-    chosen = [claim for claim in claims if (paper is None or paper.casefold() in claim.paper.casefold())
-              and (chapter is None or claim.chapter.startswith(chapter))]
+    chosen = [
+        claim
+        for claim in claims
+        if (paper is None or paper.casefold() in claim.paper.casefold())
+        and (chapter is None or claim.chapter.startswith(chapter))
+    ]
     store, experiments = store or Store(), known_experiments()
     judged = [judge(claim, store, experiments) for claim in chosen]
     return [judgement for judgement in judged if verdict is None or judgement.verdict == verdict]
@@ -41,8 +50,10 @@ def ledger(paper: str | None = None, chapter: str | None = None, verdict: str | 
 
 def text_table(judgements: Sequence[Judgement], width: int = 110) -> str:
     """The ledger as an aligned text table, one block per claim, and the counts."""
-    rows = [(f"{wording.SYMBOLS[j.verdict]} {j.verdict}", j.claim.id, f"{j.claim.paper}, {j.claim.where}")
-            for j in judgements]
+    rows = [
+        (f"{wording.SYMBOLS[j.verdict]} {j.verdict}", j.claim.id, f"{j.claim.paper}, {j.claim.where}")
+        for j in judgements
+    ]
     first = max((len(row[0]) for row in rows), default=0)
     second = max((len(row[1]) for row in rows), default=0)
     indent, lines = " " * (first + 2), []
@@ -51,17 +62,27 @@ def text_table(judgements: Sequence[Judgement], width: int = 110) -> str:
         found = "; ".join(wording.ours(judgement))
         measured = f"ours {found} ({wording.basis(judgement)}), accepted {wording.accepted(judgement)}"
         details = [judgement.claim.says, measured if found else "", wording.why(judgement)]
-        lines += [line for text in details if text
-                  for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent + "  ")]
+        lines += [
+            line
+            for text in details
+            if text
+            for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent + "  ")
+        ]
     return "\n".join([*lines, "", wording.summary(judgements)]) if lines else wording.summary(judgements)
 
 
 def verdict_table(judgements: Sequence[Judgement]) -> dict[str, dict]:
     """What the verdicts file holds: per claim its verdict, reason, profile, numbers and runs."""
-    return {j.claim.id: {
-        "verdict": j.verdict, "reason": j.reason, "profile": j.profile, "runs": list(j.runs),
-        "cases": [{"case": case.label, "verdict": case.verdict, **_numbers(case)} for case in j.cases],
-    } for j in judgements}
+    return {
+        j.claim.id: {
+            "verdict": j.verdict,
+            "reason": j.reason,
+            "profile": j.profile,
+            "runs": list(j.runs),
+            "cases": [{"case": case.label, "verdict": case.verdict, **_numbers(case)} for case in j.cases],
+        }
+        for j in judgements
+    }
 
 
 def write_verdicts(judgements: Sequence[Judgement], path: Path) -> None:
@@ -75,8 +96,9 @@ def read_verdicts(path: Path) -> dict[str, dict]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ClaimError(f"the verdicts file {path} cannot be read; write it with "
-                         "`python -m implicit_rank claims --write`.") from error
+        raise ClaimError(
+            f"the verdicts file {path} cannot be read; write it with `python -m implicit_rank claims --write`."
+        ) from error
 
 
 def differing(stored: dict[str, dict], current: dict[str, dict]) -> list[str]:
@@ -126,8 +148,12 @@ def _numbers(case) -> dict:
     if case.numbers is None:
         return {}
     found = case.numbers
-    return {"estimate": _rounded(found.estimate), "spread": _rounded(found.spread), "n": found.n,
-            "interval": [_rounded(end) for end in found.interval]}
+    return {
+        "estimate": _rounded(found.estimate),
+        "spread": _rounded(found.spread),
+        "n": found.n,
+        "interval": [_rounded(end) for end in found.interval],
+    }
 
 
 def _rounded(value: float | None) -> float | str | None:

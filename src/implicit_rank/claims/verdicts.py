@@ -64,8 +64,9 @@ def judge_interval(interval: tuple[float, float], region: tuple[float, float], o
 
 def judge_each(values: dict[int, float], region: tuple[float, float], open_below: bool = False):
     """(verdict, reason) when every seed is judged by itself; `values` maps seeds to values."""
-    failing = [seed for seed, value in values.items() if not (_inside(value, region, open_below)
-                                                              and value <= region[1])]
+    failing = [
+        seed for seed, value in values.items() if not (_inside(value, region, open_below) and value <= region[1])
+    ]
     if not failing:
         return "reproduced", ""
     holds = f"holds in {len(values) - len(failing)} of {len(values)} seeds"

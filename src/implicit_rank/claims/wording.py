@@ -33,7 +33,7 @@ def numbers(found: Estimate, values: Sequence[float] | None = None) -> str:
     if -5 <= decimals <= 4:
         shown = [f"{round(value, decimals):.{max(decimals, 0)}f}" for value in (found.estimate, low, high)]
         return f"{shown[0]} [{shown[1]}, {shown[2]}]"
-    if abs(found.estimate) > 1e3 * (high - low):    # the ends would read like the estimate
+    if abs(found.estimate) > 1e3 * (high - low):  # the ends would read like the estimate
         return f"{number(found.estimate)} ± {(high - low) / 2:.1g}"
     return f"{found.estimate:.3g} [{low:.3g}, {high:.3g}]"
 
@@ -71,9 +71,13 @@ def accepted(judgement: Judgement) -> str:
         shown = f"≤ {number(high)}"
     else:
         shown = f"{number(low)} to {number(high)}"
-    what = {"ordering": "ratio " if claim.ratio else "difference ", "identity": "largest ",
-            "trend": {"spearman": "rank correlation ", "slope": "slope ",
-                      "loglog_slope": "log-log slope "}.get(claim.statistic, "")}.get(claim.kind, "")
+    what = {
+        "ordering": "ratio " if claim.ratio else "difference ",
+        "identity": "largest ",
+        "trend": {"spearman": "rank correlation ", "slope": "slope ", "loglog_slope": "log-log slope "}.get(
+            claim.statistic, ""
+        ),
+    }.get(claim.kind, "")
     return f"{what}{shown}" + (" in each seed" if claim.seeds == "each" else "")
 
 

@@ -64,7 +64,7 @@ def folder_images(path: str | Path, size: int = 28, channels: int = 1) -> Folder
 
 def _square(file: Path, size: int, mode: str) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")    # palettes and the like: read or refused, never warnings
+        warnings.simplefilter("ignore")  # palettes and the like: read or refused, never warnings
         with Image.open(file) as image:
             image = image.convert(mode)
             side = min(image.size)

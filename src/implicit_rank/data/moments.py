@@ -130,7 +130,7 @@ def packed_mnist() -> tuple[np.ndarray, np.ndarray, int]:
 def mnist_moments() -> SecondMoments:
     """Return the exact moments of MNIST's training set, pixels in [0, 1], centred (Bao 2020, 7)."""
     gram, sums, n = packed_mnist()
-    exact = n * gram - np.outer(sums, sums)    # n^2 times the covariance of pixels 0..255, below 2^53
+    exact = n * gram - np.outer(sums, sums)  # n^2 times the covariance of pixels 0..255, below 2^53
     C = torch.from_numpy(exact.astype(np.float64)) / (n * 255.0) ** 2
     mean = torch.from_numpy(sums / (n * 255.0))
     sentence = "All 60,000 MNIST training images, pixels 0 to 1, mean image subtracted: exact moments."

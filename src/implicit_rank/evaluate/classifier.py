@@ -39,9 +39,15 @@ class SmallClassifier(nn.Module):
             raise ValueError(f"the classifier needs images of at least 16 x 16 pixels, not {height} x {breadth}.")
         self.image_shape, self.classes, self.width = tuple(image_shape), classes, width
         self.body = nn.Sequential(
-            drawn(nn.Conv2d, channels, 16, 5, generator=generator), nn.ReLU(), nn.MaxPool2d(2),
-            drawn(nn.Conv2d, 16, 32, 5, generator=generator), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), drawn(nn.Linear, 32 * sides[0] * sides[1], width, generator=generator), nn.ReLU(),
+            drawn(nn.Conv2d, channels, 16, 5, generator=generator),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            drawn(nn.Conv2d, 16, 32, 5, generator=generator),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            drawn(nn.Linear, 32 * sides[0] * sides[1], width, generator=generator),
+            nn.ReLU(),
         )
         self.output = drawn(nn.Linear, width, classes, generator=generator)
 
@@ -69,9 +75,7 @@ def train_classifier(
     classes = int(max(labels.max(), test_labels.max())) + 1
     generator = torch.Generator().manual_seed(seed)
     classifier = SmallClassifier(tuple(images.shape[1:]), classes, width=width, generator=generator)
-    errors = train_supervised(
-        classifier, images, labels, test_images, test_labels, protocol, seed=seed, device=device
-    )
+    errors = train_supervised(classifier, images, labels, test_images, test_labels, protocol, seed=seed, device=device)
     return classifier, errors
 
 

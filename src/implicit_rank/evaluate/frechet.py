@@ -33,7 +33,7 @@ def feature_statistics(features: Tensor | Iterable[Tensor]) -> FeatureStatistics
         require_finite("features", batch)
         batch = batch.double()
         if shift is None:
-            shift = batch.mean(dim=0)    # sums about a point in their middle lose no digits
+            shift = batch.mean(dim=0)  # sums about a point in their middle lose no digits
         n, total = n + len(batch), total + (batch - shift).sum(dim=0)
         gram = gram + (batch - shift).T @ (batch - shift)
     if n < 2:

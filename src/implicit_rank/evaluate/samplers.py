@@ -74,11 +74,11 @@ def fit_mixture(codes: Tensor, components: int, seed: int = 0, *, iterations: in
         raise ValueError(f"components must lie between 1 and the {len(codes)} codes, not {components}.")
     mean, axes, coordinates = principal_coordinates(codes)
     if axes.shape[1] == 0:
-        return fit_gaussian(codes)    # all codes are one point
+        return fit_gaussian(codes)  # all codes are one point
     ridge = RIDGE * float(coordinates.var(dim=0).mean())
     model = GaussianMixture(components, covariance_type="full", reg_covar=ridge, max_iter=iterations, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)    # the result says so itself
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the result says so itself
         model.fit(coordinates.numpy())
     means, covariances = torch.from_numpy(model.means_), torch.from_numpy(model.covariances_)
     factors = axes @ torch.linalg.cholesky(covariances)

@@ -47,9 +47,7 @@ def balanced_subset(labels: Tensor, count: int, generator: torch.Generator, excl
 
 def _check(labels: Tensor, count: int) -> None:
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        raise ValueError(
-            f"labels must be integers of shape (n,), not {labels.dtype} of shape {tuple(labels.shape)}."
-        )
+        raise ValueError(f"labels must be integers of shape (n,), not {labels.dtype} of shape {tuple(labels.shape)}.")
     if not 1 <= count <= len(labels):
         raise ValueError(f"a subset of {count} labels was asked for, but there are {len(labels)}.")
     if (labels < 0).any():

@@ -91,7 +91,7 @@ def train_supervised(
     best_state, least = None, float("inf")
     cuda = [device] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)    # dropout
+        torch.manual_seed(seed)  # dropout
         for epoch in range(1, protocol.epochs + 1):
             network.train()
             order = subset[torch.randperm(len(subset), generator=generator)].to(device)

@@ -84,15 +84,33 @@ def set_up(profile: str) -> Ablations:
     base = Ablations(profile=profile, data="mnist-12k", depth=4, channel_factor=0.25, lr=1e-3)
     return {
         "smoke": replace(
-            base, count=256, channel_factor=0.125, epochs=2, samples=100, labels=(20,), draws=1, probe_epochs=5,
-            evaluate=200, depth=2,
+            base,
+            count=256,
+            channel_factor=0.125,
+            epochs=2,
+            samples=100,
+            labels=(20,),
+            draws=1,
+            probe_epochs=5,
+            evaluate=200,
+            depth=2,
         ),
         "quick": replace(
-            base, size=16, architecture="strided", channel_factor=0.5, lr=2e-3, epochs=4, samples=200, labels=(100,),
-            draws=2, probe_epochs=200, evaluate=1000, log_per_epoch=2,
+            base,
+            size=16,
+            architecture="strided",
+            channel_factor=0.5,
+            lr=2e-3,
+            epochs=4,
+            samples=200,
+            labels=(100,),
+            draws=2,
+            probe_epochs=200,
+            evaluate=1000,
+            log_per_epoch=2,
         ),
         "paper": replace(base, epochs=12, log_per_epoch=2, evaluate=1000, draws=2, probe_epochs=300),
-    }[profile]  # fmt: skip
+    }[profile]
 
 
 def run(

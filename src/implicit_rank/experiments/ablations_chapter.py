@@ -67,8 +67,10 @@ class AblationsChapter(Parameters):
 def starting_values(depth: int, width: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Return the singular values ``(width,)`` of W_e at the start, by kind of chain (the first draw of a seed)."""
     names = ("full", "shared", "pairs", "transpose", "large")
-    options = {name: {"sharing": VARIANTS[name].get("sharing"), "init": VARIANTS[name].get("init", "default")}
-               for name in names}
+    options = {
+        name: {"sharing": VARIANTS[name].get("sharing"), "init": VARIANTS[name].get("init", "default")}
+        for name in names
+    }
     return {
         name: singular_values(
             LinearChain(width, depth, generator=torch.Generator().manual_seed(seed), **own).effective_matrix()

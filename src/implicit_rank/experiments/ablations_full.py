@@ -13,6 +13,7 @@ from implicit_rank.experiments.result import Progress, Result
 
 __all__ = ["MEASURES", "AblationsFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
+
 @dataclass(frozen=True)
 class AblationsFull(ablations.Ablations):
     """One ablated model; the defaults are the paper's MNIST set-up."""

@@ -46,10 +46,20 @@ def compensation(record: Record) -> float:
 MEASURES: dict[str, Callable[[Record], float]] = {
     name: scalar(name)
     for name in (
-        "error_test", "error_train", "rank_covariance", "rank_codes", "rank_effective", "dimensions", "participation",
-        "distance_mixture", "distance_gaussian", "probe_100", "probe_1000", "probe_100_features",
+        "error_test",
+        "error_train",
+        "rank_covariance",
+        "rank_codes",
+        "rank_effective",
+        "dimensions",
+        "participation",
+        "distance_mixture",
+        "distance_gaussian",
+        "probe_100",
+        "probe_1000",
+        "probe_100_features",
     )
-}  # fmt: skip
+}
 MEASURES |= {"rank_features": rank_features, "compensation": compensation}
 MEASURES |= {
     f"{name}_at_{error:g}": lambda record, course=course, error=error: at_error(record, error, course)

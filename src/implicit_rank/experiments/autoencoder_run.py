@@ -51,7 +51,7 @@ def ensembles(specs: Sequence[AutoencoderSpec], device: str = "cpu", memory: int
     Nothing is gained on a CPU by training several at once (see tests/benchmarks), and one by one each is stored
     as soon as it is done. Raises ValueError when a single member does not fit into ``memory`` bytes.
     """
-    if torch.device(device).type == "cpu":    # in the order given: the most important members come first
+    if torch.device(device).type == "cpu":  # in the order given: the most important members come first
         return [[spec] for spec in specs]
     groups: dict[tuple, list[AutoencoderSpec]] = {}
     for spec in specs:

@@ -58,8 +58,25 @@ class AutoencoderSpec(Spec):
     evaluate: int = option(2000, "test images on which errors and spectra are measured", least=2)
 
 
-SHARED = (    # what members of one ensemble have in common
-    "data", "count", "size", "architecture", "channel_factor", "code_width", "kind", "loss", "epochs", "batch",
-    "optimiser", "precision", "shuffle", "evaluate", "two_stages", "settle_epochs", "settle_tolerance", "settle_cap",
-    "target", "log_per_epoch",
-)    # fmt: skip
+SHARED = (  # what members of one ensemble have in common
+    "data",
+    "count",
+    "size",
+    "architecture",
+    "channel_factor",
+    "code_width",
+    "kind",
+    "loss",
+    "epochs",
+    "batch",
+    "optimiser",
+    "precision",
+    "shuffle",
+    "evaluate",
+    "two_stages",
+    "settle_epochs",
+    "settle_tolerance",
+    "settle_cap",
+    "target",
+    "log_per_epoch",
+)

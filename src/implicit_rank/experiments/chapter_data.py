@@ -10,7 +10,7 @@ from implicit_rank.experiments.irmae_images_labels import subset_rule
 from implicit_rank.parameters import ParameterError, unknown_name
 
 LARGE = ("mnist", "fashion", "cifar10", "celeba", *SHAPES)
-ENOUGH = 10_000    # images of a large set in the profile quick
+ENOUGH = 10_000  # images of a large set in the profile quick
 
 
 def check_name(data: str | None) -> None:

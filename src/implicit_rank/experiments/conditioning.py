@@ -172,9 +172,20 @@ def _ratio(above: str, below: str) -> Callable:
 
 
 SCALARS = (
-    "l2_best", "l2_linear", "l2_printed", "l2_quadratic", "l2_rotation", "l2_gap", "l2_sharp",
-    "l2_steepest_over_scaling", "nested_best", "nested_uniform", "nested_geometric", "nested_printed",
-    "nested_sharp", "rag",
+    "l2_best",
+    "l2_linear",
+    "l2_printed",
+    "l2_quadratic",
+    "l2_rotation",
+    "l2_gap",
+    "l2_sharp",
+    "l2_steepest_over_scaling",
+    "nested_best",
+    "nested_uniform",
+    "nested_geometric",
+    "nested_printed",
+    "nested_sharp",
+    "rag",
 )
 MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS} | {
     "l2_over_printed": _ratio("l2_best", "l2_printed"),

@@ -77,7 +77,7 @@ def evaluate(spec: Curvature) -> tuple[dict[str, float], dict[str, np.ndarray]]:
 def closed_form_checks(spec: Curvature, prior: Tensor, generator: torch.Generator) -> dict[str, float]:
     """Hold the closed form against the sum over b, and against a Monte Carlo mean of the stochastic loss."""
     D, k, n = spec.D, spec.k, 4 * spec.D
-    normal = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)    # noqa: E731
+    normal = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
     X, W1, W2 = normal(D, n), normal(k, D), normal(D, k)
     closed = theory.nested_dropout_loss(W1, W2, X @ X.T / n, prior)
     losses = []
@@ -124,17 +124,19 @@ def pace_checks(moments: SecondMoments, prior: Tensor, spec: Curvature) -> dict[
     axes = moments.U[:, :k].T.contiguous()
 
     def nested(W1: Tensor, W2: Tensor) -> Tensor:
-        return 2 * theory.nested_dropout_loss(W1, W2, C, prior)    # the trainer's loss has no 1/2
+        return 2 * theory.nested_dropout_loss(W1, W2, C, prior)  # the trainer's loss has no 1/2
 
     off, _ = theory.nested_dropout_hessian_eigenvalues(s, prior)
     return {
         "l2_pace_error": pace_error(
-            moments, "nonuniform_l2", best, lambda a, b: theory.l2_loss(a, b, C, penalties),
-            theory.l2_hessian_eigenvalues(s, penalties, k), penalties=penalties,
+            moments,
+            "nonuniform_l2",
+            best,
+            lambda a, b: theory.l2_loss(a, b, C, penalties),
+            theory.l2_hessian_eigenvalues(s, penalties, k),
+            penalties=penalties,
         ),
-        "nested_pace_error": pace_error(
-            moments, "deterministic_nested_dropout", axes, nested, 2 * off, prior=prior
-        ),
+        "nested_pace_error": pace_error(moments, "deterministic_nested_dropout", axes, nested, 2 * off, prior=prior),
     }
 
 
@@ -152,8 +154,15 @@ def pace_error(
     condition = (curvatures[-1] / curvatures[0]).item()
     readings = [int(0.5 * condition), int(2 * condition)]
     trained = train_regularised(
-        moments, model, "gd", k, lr=1 / curvatures[-1].item(), steps=readings[-1], record_at=readings,
-        start=(start[0][None], start[1][None].contiguous()), **options,
+        moments,
+        model,
+        "gd",
+        k,
+        lr=1 / curvatures[-1].item(),
+        steps=readings[-1],
+        record_at=readings,
+        start=(start[0][None], start[1][None].contiguous()),
+        **options,
     )
     early, late = (trained.descent.series["loss"][0] - loss(optimum, optimum.T)).tolist()
     measured = np.log(early / late) / (2 * (readings[1] - readings[0]))
@@ -161,8 +170,16 @@ def pace_error(
 
 
 SCALARS = (
-    "nested_closed_error", "nested_sampled_error", "nested_code_over_printed", "nested_gradient",
-    "nested_spectrum_error", "nested_zero_modes_off", "nested_literal_condition", "nested_gauge_over_plain",
-    "nested_condition_over_sharp", "l2_pace_error", "nested_pace_error",
+    "nested_closed_error",
+    "nested_sampled_error",
+    "nested_code_over_printed",
+    "nested_gradient",
+    "nested_spectrum_error",
+    "nested_zero_modes_off",
+    "nested_literal_condition",
+    "nested_gauge_over_plain",
+    "nested_condition_over_sharp",
+    "l2_pace_error",
+    "nested_pace_error",
 )
 MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS}

@@ -214,13 +214,7 @@ def draw(spec: DeepLinear) -> tuple[DeepMember, dict[str, Tensor]]:
 
 
 def _result(
-    spec: DeepLinear,
-    X: Tensor,
-    source: dict[str, Tensor],
-    descent: Descent,
-    j: int,
-    ends: tuple,
-    seconds: float,
+    spec: DeepLinear, X: Tensor, source: dict[str, Tensor], descent: Descent, j: int, ends: tuple, seconds: float
 ) -> Result:
     series = {name: value[j] for name, value in descent.series.items()}
     healthy = series["loss"].isfinite()

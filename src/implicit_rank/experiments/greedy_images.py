@@ -54,9 +54,18 @@ def small(profile: str, data: str = "mnist-12k") -> GreedyImages:
     Five passes over 10,000 images ("paper"), or less.
     """
     base = GreedyImages(
-        profile=profile, data=data, count=10_000, channel_factor=0.25, epochs=5, lr=1e-3, precision="float32",
-        evaluate=1000, log_per_epoch=3, probe_epochs=100, fitted=10_000,
-    )  # fmt: skip
+        profile=profile,
+        data=data,
+        count=10_000,
+        channel_factor=0.25,
+        epochs=5,
+        lr=1e-3,
+        precision="float32",
+        evaluate=1000,
+        log_per_epoch=3,
+        probe_epochs=100,
+        fitted=10_000,
+    )
     if data == "cifar10":
         base = replace(base, architecture="cifar10")
     if profile == "paper":
@@ -93,9 +102,13 @@ def live(base: GreedyImages, profile: str) -> list[GreedyImages]:
     if profile == "smoke":
         stages = {"two_stages": True, "settle_cap": 1, "study": "stages"}
         return [
-            vanilla(base), standard(base, 2), explicit(base, 8), orthogonal(base, 4, 1.0), orthogonal(base, 4, 10.0),
+            vanilla(base),
+            standard(base, 2),
+            explicit(base, 8),
+            orthogonal(base, 4, 1.0),
+            orthogonal(base, 4, 10.0),
             orthogonal(base, 4, 10.0, **stages),
-        ]  # fmt: skip
+        ]
     stages = {"two_stages": True, "settle_cap": 3, "settle_tolerance": 1, "study": "stages"}
     members = [vanilla(base), *(standard(base, depth) for depth in (2, 4, 8))]
     members += [explicit(base, rank) for rank in (4, 16)]
@@ -153,12 +166,21 @@ def dependence(base: GreedyImages) -> list[GreedyImages]:
     """Return the chain of N = 16, alpha = 10 with one thing changed at a time; steps are kept unless they are it."""
     chain = orthogonal(base, 16, 10.0)
     changes = [
-        {}, {"count": 1000, "epochs": 50, "log_per_epoch": 1}, {"count": 3000, "epochs": 17, "log_per_epoch": 1},
-        {"data": "mnist", "count": 0, "epochs": 1, "log_per_epoch": 16}, {"epochs": 15, "log_per_epoch": 1},
-        {"code_width": 32}, {"code_width": 64}, {"code_width": 256}, {"batch": 128}, {"batch": 128, "epochs": 20,
-        "log_per_epoch": 1}, {"lr": 3e-4, "alpha": 100 / 3}, {"channel_factor": 0.5}, {"data": "digits", "count": 0,
-        "epochs": 35, "log_per_epoch": 1, "evaluate": 355}, {"data": "fashion"},
-    ]  # fmt: skip
+        {},
+        {"count": 1000, "epochs": 50, "log_per_epoch": 1},
+        {"count": 3000, "epochs": 17, "log_per_epoch": 1},
+        {"data": "mnist", "count": 0, "epochs": 1, "log_per_epoch": 16},
+        {"epochs": 15, "log_per_epoch": 1},
+        {"code_width": 32},
+        {"code_width": 64},
+        {"code_width": 256},
+        {"batch": 128},
+        {"batch": 128, "epochs": 20, "log_per_epoch": 1},
+        {"lr": 3e-4, "alpha": 100 / 3},
+        {"channel_factor": 0.5},
+        {"data": "digits", "count": 0, "epochs": 35, "log_per_epoch": 1, "evaluate": 355},
+        {"data": "fashion"},
+    ]
     return [replace(chain, **change) for change in changes]
 
 

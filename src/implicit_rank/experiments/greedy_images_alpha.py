@@ -77,9 +77,15 @@ def compare(spec: GreedyImagesAlpha) -> tuple[dict[str, float], dict[str, np.nda
 def _trained(spec: GreedyImagesAlpha, images: Tensor, alpha: float, chain_lr: float, epsilon: float) -> Tensor:
     """Return W_e after one pass over ``images``, batch by batch, from the same W whatever alpha is."""
     model = build(
-        "mnist", (1, 32, 32), depth=spec.depth, init="orthogonal", alpha=alpha, channel_factor=spec.channel_factor,
-        generator=generator(spec.seed), dtype=torch.float64,
-    )  # fmt: skip
+        "mnist",
+        (1, 32, 32),
+        depth=spec.depth,
+        init="orthogonal",
+        alpha=alpha,
+        channel_factor=spec.channel_factor,
+        generator=generator(spec.seed),
+        dtype=torch.float64,
+    )
     optimiser = _optimiser(spec, model, chain_lr, epsilon)
     for batch in images.split(32):
         optimiser.zero_grad()

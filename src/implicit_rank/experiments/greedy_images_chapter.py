@@ -11,18 +11,11 @@ from torch import Tensor
 from implicit_rank.data.archives import data_root
 from implicit_rank.data.cifar import ARCHIVE, FOLDER, NPZ
 from implicit_rank.experiments.chapter_data import check_name
-from implicit_rank.experiments.greedy_images import (
-    GreedyImages,
-    explicit,
-    orthogonal,
-    small,
-    standard,
-    vanilla,
-)
+from implicit_rank.experiments.greedy_images import GreedyImages, explicit, orthogonal, small, standard, vanilla
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import PROFILES
 
-SIZES = {    # depths of the standard start, depth and alphas of the orthogonal one, hand-set ranks, an alpha too large
+SIZES = {  # depths of the standard start, depth and alphas of the orthogonal one, hand-set ranks, an alpha too large
     "smoke": ((2,), 4, (1.0, 10.0), (8,), 300.0),
     "quick": ((2, 4, 8), 8, (1.0, 5.0, 15.0), (4, 16), 150.0),
     "paper": ((2, 4, 8, 16), 16, (1.0, 10.0, 30.0), (8, 16, 32), 200.0),

@@ -13,11 +13,23 @@ from implicit_rank.train.rules import StableRank
 
 LEVELS = (0.012, 0.016, 0.02, 0.024)  # errors at which ranks are compared
 SCALARS = (
-    "error", "rank_effective", "rank_codes", "rank_covariance", "rank_codes_train", "rank_centred_train",
-    "rank_covariance_train", "error_train", "distance", "distance_reconstructed", "distance_floor", "classifier_error",
-    "settled_rank", "settled_epoch", "images_per_second",
+    "error",
+    "rank_effective",
+    "rank_codes",
+    "rank_covariance",
+    "rank_codes_train",
+    "rank_centred_train",
+    "rank_covariance_train",
+    "error_train",
+    "distance",
+    "distance_reconstructed",
+    "distance_floor",
+    "classifier_error",
+    "settled_rank",
+    "settled_epoch",
+    "images_per_second",
     *(f"accuracy_{how}_{what}" for how in ("best", "chosen", "final") for what in ("codes", "features", "unit")),
-)  # fmt: skip
+)
 
 
 def scalar(name: str) -> Callable[[Record], float]:

@@ -17,11 +17,21 @@ from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option, resolve_device
 
 __all__ = [
-    "MEASURES", "MODELS", "IrmaeImages", "batches", "cost", "estimate", "model_of", "presets", "reduced", "run", "size",
-]    # fmt: skip
+    "MEASURES",
+    "MODELS",
+    "IrmaeImages",
+    "batches",
+    "cost",
+    "estimate",
+    "model_of",
+    "presets",
+    "reduced",
+    "run",
+    "size",
+]
 
 MODELS = ("ae", "irmae", "vae", "supervised")
-NO_DIVERGENCE = 1e-12    # a weight of 0 would stand for the released code's own
+NO_DIVERGENCE = 1e-12  # a weight of 0 would stand for the released code's own
 
 
 @dataclass(frozen=True)
@@ -44,15 +54,29 @@ def reduced(profile: str) -> IrmaeImages:
     base = IrmaeImages(profile=profile, channel_factor=0.25, lr=1e-3)
     return {
         "smoke": replace(
-            base, data="mnist-12k", count=320, channel_factor=0.125, epochs=2, evaluate=200, samples=64,
-            labels=(10, 100), draws=2, probe_steps=20,
+            base,
+            data="mnist-12k",
+            count=320,
+            channel_factor=0.125,
+            epochs=2,
+            evaluate=200,
+            samples=64,
+            labels=(10, 100),
+            draws=2,
+            probe_steps=20,
         ),
         "quick": replace(
-            base, data="mnist-12k", epochs=3, log_per_epoch=3, samples=1000, labels=(10, 100, 1000), draws=2,
+            base,
+            data="mnist-12k",
+            epochs=3,
+            log_per_epoch=3,
+            samples=1000,
+            labels=(10, 100, 1000),
+            draws=2,
             probe_steps=300,
         ),
         "paper": replace(base, data="mnist", epochs=6, log_per_epoch=4, samples=5000, probe_steps=2500),
-    }[profile]    # fmt: skip
+    }[profile]
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[IrmaeImages]:

@@ -26,9 +26,7 @@ class IrmaeCeleba(IrmaeImages):
     fid: bool = option(True, "the FID too, where its weights are present")
 
 
-def presets(
-    profile: str = "paper", seeds: Sequence[int] | None = None, data: str = "celeba"
-) -> list[IrmaeCeleba]:
+def presets(profile: str = "paper", seeds: Sequence[int] | None = None, data: str = "celeba") -> list[IrmaeCeleba]:
     """Return AE, IRMAE with four maps and VAE; below "paper" on a part of the images and in narrow nets."""
     base = IrmaeCeleba(profile=profile, data=data)
     if profile != "paper":

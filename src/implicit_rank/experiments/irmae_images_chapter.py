@@ -49,8 +49,16 @@ class IrmaeImagesChapter(Parameters):
         changed |= {"architecture": "cifar10"} if data == "cifar10" else {}
         changed |= {"data": data, "lr": self.lr, "size": self.size or (64 if self.faces() and data != "celeba" else 0)}
         changed["count"] = count_of(own, data) if self.count is None else self.count
-        for name in ("architecture", "code_width", "channel_factor", "epochs", "components", "labels", "draws",
-                     "samples"):    # fmt: skip
+        for name in (
+            "architecture",
+            "code_width",
+            "channel_factor",
+            "epochs",
+            "components",
+            "labels",
+            "draws",
+            "samples",
+        ):
             if getattr(self, name) is not None:
                 changed[name] = getattr(self, name)
         return replace(own, **changed)

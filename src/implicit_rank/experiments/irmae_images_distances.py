@@ -19,17 +19,12 @@ from implicit_rank.evaluate import (
     train_classifier,
 )
 
-SMALLEST = 16    # pixels: the classifier takes no smaller images
+SMALLEST = 16  # pixels: the classifier takes no smaller images
 _CLASSIFIERS: dict[str, FeatureNetwork] = {}
 
 
 def distances(
-    spec,
-    images: Images,
-    test: Images,
-    decode: Callable[[Tensor], Tensor],
-    drawn: dict[str, Tensor],
-    device: str,
+    spec, images: Images, test: Images, decode: Callable[[Tensor], Tensor], drawn: dict[str, Tensor], device: str
 ) -> dict[str, float | str]:
     """Return the Fréchet distance of every set of codes, decoded, from the test images, by network and set.
 
@@ -66,7 +61,7 @@ def classifier_for(images: Images, test: Images, device: str) -> FeatureNetwork 
     if images.size < SMALLEST:
         return f"a classifier needs images of at least {SMALLEST} pixels"
     key = images.digest()
-    if key not in _CLASSIFIERS:    # one for all models on these images
+    if key not in _CLASSIFIERS:  # one for all models on these images
         classifier, errors = train_classifier(images.images, images.labels, test.images, test.labels, device=device)
         about = {"data": images.name, "test accuracy": round(1 - errors.final, 4)}
         _CLASSIFIERS[key] = on(device, classifier, about)
@@ -85,5 +80,5 @@ def fid_network(wanted: bool, device: str) -> FeatureNetwork | str:
         return "not asked for"
     try:
         return inception_network(device=device)
-    except FileNotFoundError:    # its sentence names a folder of this machine, which has no place in a stored run
+    except FileNotFoundError:  # its sentence names a folder of this machine, which has no place in a stored run
         return "the published weights of its network were not there"

@@ -25,7 +25,7 @@ from implicit_rank.experiments.irmae_images_distances import distances
 from implicit_rank.experiments.irmae_images_labels import probe_errors
 from implicit_rank.train.randomness import generator
 
-_STREAM = 4    # the word that sets this module's random streams apart from those of training
+_STREAM = 4  # the word that sets this module's random streams apart from those of training
 PAIRS, STEPS, SHOWN, LEVELS = 3, 10, 32, 16
 
 
@@ -49,7 +49,7 @@ def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]
     spec, model, test = trained.spec, trained.model.eval(), trained.test
     codes = all_codes(trained)
     scalars, arrays = spectra(trained, codes)
-    fitted = 2 * spec.samples    # so many codes at most: more change no picture and cost minutes
+    fitted = 2 * spec.samples  # so many codes at most: more change no picture and cost minutes
     samplers = {
         "gaussian": fit_gaussian(codes.density[:fitted]),
         "mixture": mixture(codes.density[:fitted], spec),
@@ -162,7 +162,7 @@ def pictures(decode, codes: Codes, drawn: dict[str, Tensor], test_images: Tensor
     for name in ("gaussian", "mixture", "prior"):
         if name in drawn:
             shown[name] = decode(drawn[name][:SHOWN])
-    if fit_gaussian(codes.test_density).rank > 1:    # a chain that has hardly been trained has one direction
+    if fit_gaussian(codes.test_density).rank > 1:  # a chain that has hardly been trained has one direction
         grid = principal_grid(codes.test_density, STEPS).codes
         shown["plane"] = decode(grid.flatten(0, 1)).view(STEPS, STEPS, *shape)
     return {f"picture_{name}": in_few_levels(images) for name, images in shown.items()}

@@ -20,7 +20,7 @@ from implicit_rank.experiments.irmae_images import (
 
 __all__ = ["MEASURES", "IrmaeFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
-SEEDS = (0,)    # of the autoencoders; with a GPU at hand five cost half an hour
+SEEDS = (0,)  # of the autoencoders; with a GPU at hand five cost half an hour
 BASELINES = (0, 1, 2)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from implicit_rank.evaluate import CLEAN, JING, Protocol, plan_probes, train_probes
 
-PLACES = ("before", "after")    # the maps
+PLACES = ("before", "after")  # the maps
 PROTOCOLS = ("released_best", "released_final", "clean", "clean_unit")
 
 
@@ -64,7 +64,7 @@ def probe_errors(spec, labels: Tensor, test_labels: Tensor, codes, device: str) 
     arrays = empty_errors(spec, sizes)
     places = torch.stack([codes.features, codes.codes]), torch.stack([codes.test_features, codes.test_codes])
     if not spec.depth:
-        places = places[0][1:], places[1][1:]    # without a chain both are the same
+        places = places[0][1:], places[1][1:]  # without a chain both are the same
     for i, size in enumerate(sizes):
         draws, rule = draws_of(spec, size), subset_rule(labels, size)
         few, half = max(1, draws // 5), max(1, draws // 2)
@@ -77,7 +77,7 @@ def probe_errors(spec, labels: Tensor, test_labels: Tensor, codes, device: str) 
             short = shortened(protocol, spec.probe_steps, size)
             train, test = (x[-members:] for x in places)
             if protocol.unit_scale and not float(train.var(dim=1).max()) > 0:
-                continue    # codes that do not vary have no scale
+                continue  # codes that do not vary have no scale
             found = train_probes(train, labels, test, test_labels, probes, short, device=device)
             for name, which in names.items():
                 arrays[f"error_{name}"][-members:, i, :count] = getattr(found, which).view(members, count).numpy()

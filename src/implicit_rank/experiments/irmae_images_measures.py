@@ -11,13 +11,21 @@ from implicit_rank.experiments.run_ranks import at_error
 
 SIZES = (10, 100, 1000, 10_000, 60_000)
 NAMES = (
-    "error", "test_error", "rank_effective", "rank_codes", "rank_covariance", "test_rank_codes",
-    "test_rank_covariance", "before_rank_covariance", "sampled_rank_covariance", "sampled_rank_codes",
-    "explained_two", "active_units", "effective_beta",
-)    # fmt: skip
-SETS = (
-    "gaussian", "mixture", "mixture_test", "midpoints", "plane", "prior", "reconstruction", "floor",
-)    # fmt: skip
+    "error",
+    "test_error",
+    "rank_effective",
+    "rank_codes",
+    "rank_covariance",
+    "test_rank_codes",
+    "test_rank_covariance",
+    "before_rank_covariance",
+    "sampled_rank_covariance",
+    "sampled_rank_codes",
+    "explained_two",
+    "active_units",
+    "effective_beta",
+)
+SETS = ("gaussian", "mixture", "mixture_test", "midpoints", "plane", "prior", "reconstruction", "floor")
 TARGETS = (0.02, 0.012, 0.008)
 
 
@@ -67,9 +75,7 @@ def ratio(first: Callable, second: Callable) -> Callable:
 MEASURES: dict[str, Callable] = {name: scalar(name) for name in NAMES}
 MEASURES |= {f"{kind}_{name}": scalar(f"{kind}_{name}") for kind in ("classifier", "fid") for name in SETS}
 MEASURES |= {f"rank_at_{target:g}": lambda run, e=target: at_error(run, e) for target in TARGETS}
-MEASURES |= {
-    f"rank_codes_at_{target:g}": lambda run, e=target: at_error(run, e, "rank_codes") for target in TARGETS
-}
+MEASURES |= {f"rank_codes_at_{target:g}": lambda run, e=target: at_error(run, e, "rank_codes") for target in TARGETS}
 for _size in SIZES:
     # as the released code has it: features before the maps, least error on the test set
     MEASURES[f"released_{_size}"] = label_error("released_best", _size, "before")

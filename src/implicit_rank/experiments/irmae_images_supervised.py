@@ -23,8 +23,8 @@ from implicit_rank.parameters import resolve_device
 from implicit_rank.train.randomness import generator
 
 _STREAM = 5
-LOOKS = 10    # at the test error on the way: a look costs as much as a hundred steps
-SHARED_BEYOND = 1000    # above so many labels the first images are as good as drawn ones: one training serves both
+LOOKS = 10  # at the test error on the way: a look costs as much as a hundred steps
+SHARED_BEYOND = 1000  # above so many labels the first images are as good as drawn ones: one training serves both
 
 
 def run_supervised(
@@ -63,9 +63,16 @@ def supervised_errors(spec, device: str, report: Progress) -> tuple[dict, dict[s
             network = supervised_network(spec, tuple(images.images.shape[1:]), int(images.labels.max()) + 1, word)
             protocol = shortened(base, spec.probe_steps, size, LOOKS)
             return train_supervised(
-                network, images.images, images.labels, test.images, test.labels, protocol,
-                seed=spec.seed, subset=subset, device=device,
-            )    # fmt: skip
+                network,
+                images.images,
+                images.labels,
+                test.images,
+                test.labels,
+                protocol,
+                seed=spec.seed,
+                subset=subset,
+                device=device,
+            )
 
         released = train(JING, first_subset(images.labels, size), 0)
         clean = released
@@ -84,7 +91,11 @@ def supervised_network(spec, image_shape: tuple[int, int, int], classes: int, wo
     """Return encoder and head of the autoencoders' own sizes, drawn from the member's seed."""
     stream = generator(_STREAM, spec.seed, word)
     encoder, _ = build_networks(
-        spec.architecture, image_shape, spec.code_width,
-        channel_factor=spec.channel_factor, start=spec.conv_start, generator=stream,
-    )    # fmt: skip
+        spec.architecture,
+        image_shape,
+        spec.code_width,
+        channel_factor=spec.channel_factor,
+        start=spec.conv_start,
+        generator=stream,
+    )
     return torch.nn.Sequential(encoder, head_module(JING.head, spec.code_width, classes, JING.hidden, generator=stream))

@@ -86,10 +86,7 @@ def figure_2(base: KnownDimension) -> list[KnownDimension]:
 
 
 def run(
-    specs: Sequence[KnownDimension],
-    device: str = "cpu",
-    progress: Progress | None = None,
-    on_done=None,
+    specs: Sequence[KnownDimension], device: str = "cpu", progress: Progress | None = None, on_done=None
 ) -> list[Result]:
     """Train and measure all members; resumable, see :func:`run_autoencoders`."""
     return run_autoencoders(specs, evaluate, device, progress, on_done)

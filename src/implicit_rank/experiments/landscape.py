@@ -20,7 +20,7 @@ from implicit_rank.theory import landscape as theory
 
 __all__ = ["MEASURES", "Landscape", "LandscapeChapter", "presets", "run"]
 
-CLASSES_CHECKED = 40    # whose full Hessian is also built by autograd
+CLASSES_CHECKED = 40  # whose full Hessian is also built by autograd
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def evaluate(spec: Landscape) -> tuple[dict[str, float], dict[str, np.ndarray]]:
 def draw(spec: Landscape) -> tuple[SecondMoments, Tensor, Tensor]:
     """Draw distinct eigenvalues, axes, and penalties below the k-th eigenvalue, none of them close to another."""
     generator = torch.Generator().manual_seed(spec.seed)
-    uniform = lambda n: torch.rand(n, generator=generator, dtype=torch.float64)    # noqa: E731
+    uniform = lambda n: torch.rand(n, generator=generator, dtype=torch.float64)  # noqa: E731
     s = 0.5 + (0.4 + uniform(spec.D)).cumsum(0).flip(0)
     shares = (0.3 + uniform(spec.k + 1)).cumsum(0)
     return moments_with(s, generator), s, s[spec.k - 1] * shares[:-1] / shares[-1]
@@ -125,14 +125,14 @@ def flat_hessian(loss: Callable[[Tensor, Tensor], Tensor], W1: Tensor, W2: Tenso
 def symmetry_checks(C: Tensor, spec: Landscape) -> dict[str, float]:
     """Check the moment form, and which symmetries losses (1) and (2) have."""
     g = torch.Generator().manual_seed(spec.seed + 1)
-    normal = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64)    # noqa: E731
+    normal = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64)  # noqa: E731
     D, k, n = spec.D, spec.k, 3 * spec.D
     W1, W2, A, X = normal(k, D), normal(D, k), normal(k, k) + 2 * torch.eye(k), normal(D, n)
-    O = torch.linalg.qr(A)[0]    # noqa: E741
+    O = torch.linalg.qr(A)[0]  # noqa: E741
     lam = torch.linspace(0.2, 1.0, k, dtype=torch.float64)
     direct = (X - W2 @ W1 @ X).square().sum() / n
     weighted = direct + (lam.sqrt()[:, None] * W1).square().sum() + (W2 * lam.sqrt()).square().sum()
-    relative = lambda a, b: (a / b - 1).abs().item()    # noqa: E731
+    relative = lambda a, b: (a / b - 1).abs().item()  # noqa: E731
     loss, uniform = theory.reconstruction_loss(W1, W2, C), theory.l2_loss(W1, W2, C, 0.3)
     s, _ = torch.linalg.eigh(C)
     zeros = theory.class_hessian_eigenvalues(s.flip(0), torch.full((k,), 0.3 * s[-k].item()), tuple(range(k)))
@@ -208,12 +208,33 @@ def _scalar(name: str) -> Callable:
 
 
 SCALARS = (
-    "moment_error", "invariance_error", "uniform_orthogonal_error", "uniform_linear_change",
-    "uniform_zero_modes_off", "classes", "classes_beyond_top", "corrected_gradient", "printed_gradient",
-    "class_loss_error", "spectrum_error", "index_disagreements", "minima", "minimum_is_ordered",
-    "loss_margin", "sorted_but_wrong", "roots_found", "transpose_error", "form_error", "classes_found",
-    "descents_to_optimum", "norm_error", "final_transpose", "ring_radius_error", "valley_ratio",
-    "steps_to_ring", "steps_to_axes",
+    "moment_error",
+    "invariance_error",
+    "uniform_orthogonal_error",
+    "uniform_linear_change",
+    "uniform_zero_modes_off",
+    "classes",
+    "classes_beyond_top",
+    "corrected_gradient",
+    "printed_gradient",
+    "class_loss_error",
+    "spectrum_error",
+    "index_disagreements",
+    "minima",
+    "minimum_is_ordered",
+    "loss_margin",
+    "sorted_but_wrong",
+    "roots_found",
+    "transpose_error",
+    "form_error",
+    "classes_found",
+    "descents_to_optimum",
+    "norm_error",
+    "final_transpose",
+    "ring_radius_error",
+    "valley_ratio",
+    "steps_to_ring",
+    "steps_to_axes",
 )
 
 MEASURES: dict[str, Callable] = {name: _scalar(name) for name in SCALARS} | {

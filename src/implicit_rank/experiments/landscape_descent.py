@@ -22,7 +22,7 @@ def root_checks(moments: SecondMoments, lam: Tensor, count: int, seed: int) -> d
     transposed = [(W1 - W2.T).abs().max().item() for W1, W2 in found]
     seen, worst = set(), 0.0
     for W1, _ in found:
-        shares = W1 @ moments.U    # row a holds +-sqrt(1 - lambda_a / s_i) at its component
+        shares = W1 @ moments.U  # row a holds +-sqrt(1 - lambda_a / s_i) at its component
         sizes, axes = shares.abs().max(1)
         assignment = tuple(int(i) if size > 1e-4 else None for size, i in zip(sizes, axes, strict=True))
         live = [i for i in assignment if i is not None]
@@ -82,13 +82,22 @@ def descend_from_random_starts(
     """Run gradient descent on loss (3) from Gaussian starts for ``lengths`` condition numbers of steps."""
     s, k = moments.eigenvalues, len(lam)
     values = theory.l2_hessian_eigenvalues(s, lam, k)
-    start = spread * s[0].rsqrt() * torch.randn(
-        2, starts, k, len(s), generator=torch.Generator().manual_seed(seed + 3), dtype=torch.float64
+    start = (
+        spread
+        * s[0].rsqrt()
+        * torch.randn(2, starts, k, len(s), generator=torch.Generator().manual_seed(seed + 3), dtype=torch.float64)
     )
     steps = min(60_000, max(1000, int(lengths * values[-1] / values[0])))
     return train_regularised(
-        moments, "nonuniform_l2", "gd", k, lr=0.5 / values[-1].item(), steps=steps, penalties=lam,
-        record_at=np.unique(np.geomspace(1, steps, 30).astype(int)).tolist(), seeds=range(starts),
+        moments,
+        "nonuniform_l2",
+        "gd",
+        k,
+        lr=0.5 / values[-1].item(),
+        steps=steps,
+        penalties=lam,
+        record_at=np.unique(np.geomspace(1, steps, 30).astype(int)).tolist(),
+        seeds=range(starts),
         start=(start[0], start[1].mT.contiguous()),
     )
 
@@ -145,7 +154,11 @@ def plane_descent(
 
     goal = torch.tensor([1.0, 0.0], dtype=torch.float64)
     descent = descend(
-        {"point": points}, gradients, GradientDescent(1 / across), steps, recording_steps(steps, records),
+        {"point": points},
+        gradients,
+        GradientDescent(1 / across),
+        steps,
+        recording_steps(steps, records),
         lambda step, parameters, loss: {"path": parameters["point"]},
         finished=lambda seen: (seen["path"].abs() - goal).norm(dim=-1) < 1e-3,
     )

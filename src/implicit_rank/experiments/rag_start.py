@@ -71,9 +71,16 @@ def run(
         moments = moments_with(s, torch.Generator().manual_seed(0))
         pairs = [start_weights(k, D, (member.seed,), member.start) for member in members]
         trained = train_regularised(
-            moments, "rag", optimiser, k, lr=[member.lr for member in members], steps=steps,
-            record_at=recording_steps(steps, 120), seeds=[member.seed for member in members],
-            start=(torch.cat([a for a, _ in pairs]), torch.cat([b for _, b in pairs])), device=device,
+            moments,
+            "rag",
+            optimiser,
+            k,
+            lr=[member.lr for member in members],
+            steps=steps,
+            record_at=recording_steps(steps, 120),
+            seeds=[member.seed for member in members],
+            start=(torch.cat([a for a, _ in pairs]), torch.cat([b for _, b in pairs])),
+            device=device,
         )
         seconds = (time.perf_counter() - began) / len(members)
         B = imbalance(trained.encoder, trained.decoder)
@@ -97,6 +104,4 @@ def run(
 MEASURES: dict[str, Callable] = {
     name: (lambda run, name=name: run.scalars[name])
     for name in ("d_align", "d_align_ordered", "d_sub", "transpose", "imbalance")
-} | {
-    "d_align_over_predicted": lambda run: run.scalars["d_align"] / run.scalars["predicted_d_align"],
-}
+} | {"d_align_over_predicted": lambda run: run.scalars["d_align"] / run.scalars["predicted_d_align"]}

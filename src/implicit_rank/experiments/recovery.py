@@ -71,10 +71,16 @@ def figure_2(profile: str, seeds: Iterable[int], data: str = "mnist", k: int = 2
     """Return six models under two optimisers at the paper's rates, and non-uniform l2 with admissible penalties."""
     steps = {"smoke": 200, "quick": 3000, "paper": 30_000}[profile]
     base = Recovery(profile=profile, data=data, k=k, steps=steps, images=True)
-    cheap = 256 if data == "mnist" else 0    # exact mask noise where all samples are few
+    cheap = 256 if data == "mnist" else 0  # exact mask noise where all samples are few
     return [
-        replace(base, model=model, optimiser=optimiser, seed=seed, penalties=penalties,
-                mask_batch=cheap if model == "nested_dropout" else 0)
+        replace(
+            base,
+            model=model,
+            optimiser=optimiser,
+            seed=seed,
+            penalties=penalties,
+            mask_batch=cheap if model == "nested_dropout" else 0,
+        )
         for optimiser in ("nesterov", "adam")
         for model in MODELS
         for penalties in (("paper", "admissible") if model == "nonuniform_l2" else ("paper",))
@@ -82,7 +88,7 @@ def figure_2(profile: str, seeds: Iterable[int], data: str = "mnist", k: int = 2
     ]
 
 
-FIGURE_4 = {    # k with three seeds, k with one
+FIGURE_4 = {  # k with three seeds, k with one
     ("rag", "nesterov"): ((2, 5, 10, 20, 50, 100), (200, 300, 400, 500)),
     ("nonuniform_l2", "nesterov"): ((2, 5, 10, 20), (50, 100)),
     ("deterministic_nested_dropout", "nesterov"): ((2, 5, 10, 20), (50, 100)),
@@ -126,7 +132,7 @@ def rate_grid(seeds: Iterable[int]) -> list[Recovery]:
         {"model": "nonuniform_l2"},
         {"model": "nonuniform_l2", "penalties": "linear"},
     ]
-    extra = {"nesterov": {"model": "rag"}, "adam": {"model": "vae"}}    # RAG cannot use Adam, the VAE needs it
+    extra = {"nesterov": {"model": "rag"}, "adam": {"model": "vae"}}  # RAG cannot use Adam, the VAE needs it
     return [
         replace(base, optimiser=optimiser, lr=lr, seed=seed, **setting)
         for optimiser, rates in RATE_GRID.items()
@@ -159,7 +165,18 @@ def own_questions(seeds: Sequence[int] | None = None) -> list[Recovery]:
 
 
 _SHARED = (
-    "data", "width", "k", "model", "optimiser", "steps", "dtype", "start", "stop_at", "mask_batch", "batch", "images",
+    "data",
+    "width",
+    "k",
+    "model",
+    "optimiser",
+    "steps",
+    "dtype",
+    "start",
+    "stop_at",
+    "mask_batch",
+    "batch",
+    "images",
 )
 
 

@@ -13,7 +13,7 @@ from implicit_rank.linear.regularised import MODELS
 from implicit_rank.parameters import ParameterError, Parameters, option, unknown_name
 from implicit_rank.store import PROFILES
 
-SIZES = {    # data, k, steps, seeds of the live run
+SIZES = {  # data, k, steps, seeds of the live run
     "smoke": ("digits", 4, 200, (0,)),
     "quick": ("digits", 10, 3000, (0, 1)),
     "paper": ("mnist", 20, 30_000, (0, 1, 2)),
@@ -98,7 +98,8 @@ def small_mnist(profile: str) -> list[Recovery]:
     return [
         replace(spec, profile=profile, steps=steps, images=False)
         for spec in figure_2("quick", (0,), "mnist", 20)
-        if spec.model != "nested_dropout" and spec.penalties == "paper"
+        if spec.model != "nested_dropout"
+        and spec.penalties == "paper"
         and (spec.optimiser == "nesterov" or spec.model in ("deterministic_nested_dropout", "rag"))
     ]
 

@@ -10,36 +10,50 @@ import numpy as np
 from implicit_rank.spectra import random_rotation_axis_distance
 
 NAMES = (
-    "d_align", "d_align_ordered", "d_sub", "transpose", "least_d_align", "dead_units", "stopped", "last_step",
-    "reconstructed", "subspace",
+    "d_align",
+    "d_align_ordered",
+    "d_sub",
+    "transpose",
+    "least_d_align",
+    "dead_units",
+    "stopped",
+    "last_step",
+    "reconstructed",
+    "subspace",
 )
 
 
 def scalar(name: str) -> Callable:
     """Return the measure that reads a scalar; NaN for a run that was stopped early because it diverged."""
+
     def read(run) -> float:
         if run.scalars["stopped"] and name not in ("stopped", "least_d_align"):
             return math.nan
         value = run.scalars[name]
         return math.nan if value is None else float(value)
+
     return read
 
 
 def reached(level: float) -> Callable:
     """Return the measure "first recorded step with d_align at most ``level``"; infinity if there is none."""
+
     def first(run) -> float:
         steps = run.arrays["steps"][run.arrays["d_align"] <= level]
         return float(steps[0]) if len(steps) else math.inf
+
     return first
 
 
 def at_step(name: str, step: int) -> Callable:
     """Return the measure "series ``name`` at the last recorded step up to ``step``"; NaN where the run is shorter."""
+
     def value(run) -> float:
         steps = run.arrays["steps"]
         if steps[-1] < step:
             return math.nan
         return float(run.arrays[name][np.searchsorted(steps, step, side="right") - 1])
+
     return value
 
 

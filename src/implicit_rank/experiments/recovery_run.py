@@ -17,7 +17,7 @@ from implicit_rank.experiments.result import Result
 from implicit_rank.linear.regularised import Trained, dead_units, train_regularised
 
 LEVELS = (0.3, 0.2, 0.1, 0.05, 0.01)
-SNAPSHOTS = (0, 1000, 5000, 10_000)    # the columns of Figure 3
+SNAPSHOTS = (0, 1000, 5000, 10_000)  # the columns of Figure 3
 
 
 def moments_of(spec) -> SecondMoments:
@@ -94,14 +94,12 @@ def run_batch(specs: Sequence, device: str, report: Callable[[int], None]) -> li
     return [_result(spec, j, trained, moments, lambdas[j], seconds) for j, spec in enumerate(specs)]
 
 
-def _result(
-    spec, j: int, trained: Trained, moments: SecondMoments, lambdas: Tensor, seconds: float
-) -> Result:
+def _result(spec, j: int, trained: Trained, moments: SecondMoments, lambdas: Tensor, seconds: float) -> Result:
     series = {name: value[j].double() for name, value in trained.descent.series.items()}
     steps = trained.descent.steps
     s, U = moments.top(spec.k)
     stopped = trained.descent.stopped[j]
-    floor = (moments.eigenvalues.sum() - s.sum()).item()    # the best error of any map of rank k
+    floor = (moments.eigenvalues.sum() - s.sum()).item()  # the best error of any map of rank k
     scalars = {name: series[name][-1].item() for name in series}
     scalars |= {f"reached_{level:g}": _first(steps, series["d_align"] <= level) for level in LEVELS}
     scalars |= {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LEADING = 5.1    # digits and image folders are scaled to MNIST's largest eigenvalue, so one rate fits all three
+LEADING = 5.1  # digits and image folders are scaled to MNIST's largest eigenvalue, so one rate fits all three
 
 # official code, "tuned to have the fastest convergence to axis-alignment" (Bao 2020, Figure 2)
 IMAGE_RATES = {
@@ -27,7 +27,7 @@ IMAGE_RATES = {
     },
 }
 SYNTHETIC_RATES = {
-    "uniform_l2": 0.001,    # not in Figure 4: ours
+    "uniform_l2": 0.001,  # not in Figure 4: ours
     "nonuniform_l2": 0.001,
     "rag": 1e-4,
     "nested_dropout": 0.001,
@@ -49,7 +49,7 @@ def paper_rate(data: str, model: str, optimiser: str, k: int) -> float:
     if family == "nesterov":
         return SYNTHETIC_RATES[model]
     return {
-        "uniform_l2": 0.003,    # not in Figure 4: ours
+        "uniform_l2": 0.003,  # not in Figure 4: ours
         "nonuniform_l2": 0.003,
         "rag": 3e-4,
         "nested_dropout": 0.01 if k <= 20 else 0.003,

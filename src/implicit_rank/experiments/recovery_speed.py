@@ -83,7 +83,7 @@ def seconds_per_1000_steps(width: int, k: int, *, eigenbasis: bool, dtype: torch
 
 
 def _timed(action: Callable, repeats: int) -> tuple[float, tuple[Tensor, Tensor]]:
-    result, seconds = action(), []    # the first call warms up
+    result, seconds = action(), []  # the first call warms up
     for _ in range(repeats):
         began = time.perf_counter()
         result = action()

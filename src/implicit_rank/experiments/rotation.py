@@ -98,14 +98,14 @@ def random_rotation_of(s: Tensor, seed: int) -> Tensor:
     """Return ``O diag(s) O^T`` with a Haar-random O."""
     g = torch.Generator().manual_seed(seed)
     Q, R = torch.linalg.qr(torch.randn(len(s), len(s), generator=g, dtype=torch.float64))
-    O = Q * R.diagonal().sign()    # noqa: E741
+    O = Q * R.diagonal().sign()  # noqa: E741
     return (O * s) @ O.T
 
 
 def step_checks(C: Tensor, k: int, g: torch.Generator) -> dict[str, float]:
     """Check Algorithm 1 against samples, and how the loss changes under its rotation, finite or exact."""
     D = len(C)
-    normal = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64)    # noqa: E731
+    normal = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64)  # noqa: E731
     W1, W2, X, lr = normal(k, D) / 2, normal(D, k) / 2, normal(D, 3 * D), 0.02
     n = X.shape[1]
     Y = W1 @ X
@@ -221,12 +221,28 @@ def fixed_point_checks(moments: SecondMoments, k: int, g: torch.Generator) -> di
 
 
 SCALARS = (
-    "algorithm_error", "loss_change_order", "exact_loss_change", "imbalance_eigenvalue_change",
-    "imbalance_entry_change", "gha_decoder_half_error", "gha_decoder_error", "gha_encoder_half_error",
-    "gha_encoder_error", "transpose_lost", "transpose_formula_error", "toda_error", "ordered_share",
-    "leading_sum_fall", "rate_over_gap", "pair_rate_over_gap", "sign_reverses_order", "decay_rate_error",
-    "zero_modes_off", "spurious_force", "spurious_distance",
+    "algorithm_error",
+    "loss_change_order",
+    "exact_loss_change",
+    "imbalance_eigenvalue_change",
+    "imbalance_entry_change",
+    "gha_decoder_half_error",
+    "gha_decoder_error",
+    "gha_encoder_half_error",
+    "gha_encoder_error",
+    "transpose_lost",
+    "transpose_formula_error",
+    "toda_error",
+    "ordered_share",
+    "leading_sum_fall",
+    "rate_over_gap",
+    "pair_rate_over_gap",
+    "sign_reverses_order",
+    "decay_rate_error",
+    "zero_modes_off",
+    "spurious_force",
+    "spurious_distance",
 )
 MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS} | {
-    "gha_error": lambda run: max(run.scalars["gha_decoder_error"], run.scalars["gha_encoder_error"]),
+    "gha_error": lambda run: max(run.scalars["gha_decoder_error"], run.scalars["gha_encoder_error"])
 }

@@ -13,8 +13,13 @@ from implicit_rank.figures.slider import Html
 
 
 def turning_surface(
-    radii: Sequence[float], heights: np.ndarray, paths: np.ndarray, path_heights: np.ndarray, steps: Sequence[int],
-    description: str, tallest: float,
+    radii: Sequence[float],
+    heights: np.ndarray,
+    paths: np.ndarray,
+    path_heights: np.ndarray,
+    steps: Sequence[int],
+    description: str,
+    tallest: float,
 ) -> Html:
     """Return a surface over the disc that can be turned and tilted, with paths that grow with a slider.
 
@@ -22,7 +27,7 @@ def turning_surface(
     ``steps`` (t,). Heights are cut at ``tallest`` and scaled to [0, 1].
     """
     low = float(np.nanmin(heights))
-    scale = lambda z: np.clip((z - low) / (tallest - low), 0, 1).round(4)    # noqa: E731
+    scale = lambda z: np.clip((z - low) / (tallest - low), 0, 1).round(4)  # noqa: E731
     data = {
         "r": np.round(radii, 4).tolist(),
         "z": scale(heights).tolist(),
@@ -30,11 +35,18 @@ def turning_surface(
         "steps": [int(step) for step in steps],
     }
     controls = (
-        _slider("turn", "turn", 0, 360, 35) + _slider("tilt", "tilt", 5, 85, 65)
+        _slider("turn", "turn", 0, 360, 35)
+        + _slider("tilt", "tilt", 5, 85, 65)
         + _slider("step", "descent", 0, len(data["steps"]) - 1, len(data["steps"]) - 1)
     )
-    return _figure("surface", description, f'<canvas width="720" height="440" style="width:100%;touch-action:none" '
-                   f'role="img" aria-label="{escape(description)}"></canvas>{controls}', _SURFACE, data)
+    return _figure(
+        "surface",
+        description,
+        f'<canvas width="720" height="440" style="width:100%;touch-action:none" '
+        f'role="img" aria-label="{escape(description)}"></canvas>{controls}',
+        _SURFACE,
+        data,
+    )
 
 
 def sorting_matrix(times: Sequence[float], M: np.ndarray, description: str) -> Html:
@@ -45,7 +57,8 @@ def sorting_matrix(times: Sequence[float], M: np.ndarray, description: str) -> H
         f'<rect data-cell="{i}-{j}" x="{50 * j + 1}" y="{50 * i + 1}" width="48" height="48" fill="#0072B2"></rect>'
         f'<text data-text="{i}-{j}" x="{50 * j + 25}" y="{50 * i + 30}" font-size="13" text-anchor="middle" '
         'fill="currentColor"></text>'
-        for i in range(k) for j in range(k)
+        for i in range(k)
+        for j in range(k)
     )
     body = (
         f'<svg viewBox="0 0 {50 * k} {50 * k}" style="display:block;margin:auto;width:min(100%,24em)" role="img" '
@@ -70,8 +83,10 @@ def _figure(kind: str, description: str, body: str, script: str, data: dict) -> 
     text = json.dumps(data, separators=(",", ":"))
     name = f"{kind}-{hashlib.sha256((description + text).encode()).hexdigest()[:8]}"
     code = script.replace("NAME", json.dumps(name)).replace("DATA", text)
-    return Html(f'<div id="{name}" role="group" aria-label="{escape(description)}" style="margin:1em 0">{body}'
-                f"<script>{code}</script></div>")
+    return Html(
+        f'<div id="{name}" role="group" aria-label="{escape(description)}" style="margin:1em 0">{body}'
+        f"<script>{code}</script></div>"
+    )
 
 
 _SORTING = """

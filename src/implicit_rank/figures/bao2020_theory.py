@@ -24,16 +24,27 @@ def classes(s: Tensor, penalties: Tensor) -> Figure:
         for live, marker, colour in zip(range(len(penalties), -1, -1), MARKERS, COLOURS, strict=False):
             chosen = [row for row in rows if sum(i is not None for i in row[2]) == live]
             axis.plot(
-                [row[0] for row in chosen], [row[1] for row in chosen], marker, color=colour, markersize=7,
-                label=f"{live} live unit{'s' if live != 1 else ''}", clip_on=False,
+                [row[0] for row in chosen],
+                [row[1] for row in chosen],
+                marker,
+                color=colour,
+                markersize=7,
+                label=f"{live} live unit{'s' if live != 1 else ''}",
+                clip_on=False,
             )
         if len(rows) <= 40:
             span, last = max(row[0] for row in rows) - min(row[0] for row in rows), {}
             for loss, index, assignment in sorted(rows, key=lambda row: row[:2]):
                 name = " ".join("–" if i is None else str(i + 1) for i in assignment)
                 crowded = loss - last.get(index, (-np.inf, False))[0] < 0.05 * span and not last[index][1]
-                axis.annotate(name, (loss, index), (0, -15 if crowded else 7), textcoords="offset points",
-                              ha="center", fontsize=8.5)
+                axis.annotate(
+                    name,
+                    (loss, index),
+                    (0, -15 if crowded else 7),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8.5,
+                )
                 last[index] = (loss, crowded)
         top = max(row[1] for row in rows)
         axis.set(xlabel="loss (3)", ylabel="directions down", yticks=range(top + 1), ylim=(-0.25, top + 0.6))
@@ -109,8 +120,15 @@ def spectrum_by_block(s: Tensor, penalties: Tensor) -> Figure:
     with house():
         figure, axis = canvas(height=2.5)
         for row, ((name, found), colour, marker) in enumerate(zip(rows, COLOURS, MARKERS, strict=False)):
-            axis.plot(found, np.full(len(found), -row), marker, color=colour, label=name, clip_on=False,
-                      markerfacecolor="none" if row == 3 else colour)
+            axis.plot(
+                found,
+                np.full(len(found), -row),
+                marker,
+                color=colour,
+                label=name,
+                clip_on=False,
+                markerfacecolor="none" if row == 3 else colour,
+            )
         axis.axvline(values[0], color="#444444", linewidth=0.8, linestyle=(0, (2, 2)))
         axis.axvline(values[-1], color="#444444", linewidth=0.8, linestyle=(0, (2, 2)))
         axis.set(xscale="log", xlabel="curvature", yticks=[-row for row in range(4)], ylim=(-3.5, 0.5))
@@ -197,8 +215,11 @@ def sorting(M0: Tensor, end: float) -> Figure:
         for rate, dash, label in ((g / 2, (0, (5, 1.5)), "rate $g/2$"), (g, (0, (1, 1.2)), "rate $g$ (printed)")):
             start = last * np.exp(g / 2 * (t[-1] - t[len(t) // 2]))
             axes[2].plot(
-                t[len(t) // 2 :], start * np.exp(-rate * (t[len(t) // 2 :] - t[len(t) // 2])),
-                color="#D55E00", linestyle=dash, label=label,
+                t[len(t) // 2 :],
+                start * np.exp(-rate * (t[len(t) // 2 :] - t[len(t) // 2])),
+                color="#D55E00",
+                linestyle=dash,
+                label=label,
             )
         axes[2].set(yscale="log", xlabel="$t$", title="non-diagonality")
         axes[2].legend(fontsize=8)
@@ -221,17 +242,34 @@ def misalignment(records: Sequence) -> Figure:
                 left.plot(
                     [max(r.scalars["predicted_d_align"], low) for r in chosen],
                     [max(r.scalars["d_align"], low) for r in chosen],
-                    marker, color=colour, markerfacecolor="none",
+                    marker,
+                    color=colour,
+                    markerfacecolor="none",
                     label={"gd": "gradient descent"}.get(name, name.title()),
                 )
         scaled = sorted((r for r in base if r.spec["lr"] == lr), key=lambda r: r.spec["start"])
-        right.plot([r.spec["start"] for r in scaled], [r.scalars["d_align"] for r in scaled], "o", color=COLOURS[0],
-                   markerfacecolor="none")
-        left.set(xscale="log", yscale="log", xlabel="predicted from the imbalance", ylabel="final $d_{align}$",
-                 title="what stays misaligned")
+        right.plot(
+            [r.spec["start"] for r in scaled],
+            [r.scalars["d_align"] for r in scaled],
+            "o",
+            color=COLOURS[0],
+            markerfacecolor="none",
+        )
+        left.set(
+            xscale="log",
+            yscale="log",
+            xlabel="predicted from the imbalance",
+            ylabel="final $d_{align}$",
+            title="what stays misaligned",
+        )
         if left.get_legend_handles_labels()[0]:
             left.legend()
-        right.set(xscale="log", yscale="log", xlabel="standard deviation of the start", ylabel="final $d_{align}$",
-                  title=f"Nesterov, rate {lr:g}" if lr else "no run")
+        right.set(
+            xscale="log",
+            yscale="log",
+            xlabel="standard deviation of the start",
+            ylabel="final $d_{align}$",
+            title=f"Nesterov, rate {lr:g}" if lr else "no run",
+        )
         letter((left, right))
     return figure

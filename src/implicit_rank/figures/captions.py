@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 IMAGES = {
-    "mnist": "MNIST", "mnist-12k": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10", "celeba": "CelebA",
+    "mnist": "MNIST",
+    "mnist-12k": "MNIST",
+    "fashion": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "celeba": "CelebA",
     "digits": "scikit-learn's digits",
-}  # fmt: skip
+}
 PARTS = {"mnist-12k": 10_000}  # training images of sets that are the beginning of a larger one
 
 

@@ -40,7 +40,7 @@ LOOKS = {
     "large": (COLOURS[5], DASHES[6]),
     "large frozen": (COLOURS[6], DASHES[5]),
 }
-FLOOR = 1e-6    # of normalised spectra
+FLOOR = 1e-6  # of normalised spectra
 
 
 def chosen(records: Sequence, names: Sequence[str]) -> dict[str, list]:
@@ -170,7 +170,7 @@ def start_spectra(starts: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-COLUMNS: dict[str, tuple[str, str, float]] = {    # heading, format, factor
+COLUMNS: dict[str, tuple[str, str, float]] = {  # heading, format, factor
     "error_test": ("test error", ".4f", 1),
     "rank_covariance": ("rank at the end", ".1f", 1),
     "dimensions": ("effective dimensions", ".1f", 1),

@@ -98,7 +98,7 @@ def spectra(records: Sequence) -> Figure:
         axes[0].set_xlim(0, min(60, len(values)))
         axes[1].axhline(0.01, color="black", linewidth=0.8, linestyle=":")
         axes[1].set(yscale="log", ylim=(1e-6, 1.5), xlabel="index", title="logarithmic")
-        boxed = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}    # a VAE's samples run behind it
+        boxed = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}  # a VAE's samples run behind it
         legend(axes[0], loc="upper right", fontsize=8, title="count at error", title_fontsize=8, **boxed)
         letter(axes)
     return figure
@@ -114,7 +114,7 @@ def rank_against_error(records: Sequence) -> Figure:
         for (name, runs), style in zip(groups.items(), strokes_of(list(groups)), strict=True):
             for i, run in enumerate(runs):
                 errors = run.arrays["error"].astype(float)
-                learnt = errors < 0.6 * errors[0]    # before that, ranks are those of the start
+                learnt = errors < 0.6 * errors[0]  # before that, ranks are those of the start
                 for axis, rank in zip(axes, ("rank_covariance", "rank_codes"), strict=True):
                     line = style | {"marker": None, "linewidth": 1.5 if i == 0 else 0.7}
                     axis.plot(errors[learnt], run.arrays[rank][learnt], label=name if i == 0 else None, **line)
@@ -124,7 +124,7 @@ def rank_against_error(records: Sequence) -> Figure:
             plain_ticks(axis.xaxis, (0.0002, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1))
             plain_ticks(axis.yaxis, (1, 2, 5, 10, 20, 50, 100))
         if not axes[0].xaxis_inverted():
-            axes[0].invert_xaxis()    # time runs to the right
+            axes[0].invert_xaxis()  # time runs to the right
         axes[0].set_ylabel("values above 1 %")
         legend(axes[0], loc="lower right", fontsize=8)
         letter(axes)
@@ -150,8 +150,9 @@ def interpolation(records: Sequence, pairs: int = 3) -> Figure:
             width = rows[0][0].shape[-1]
             for place in (width + 0.5, (len(rows[0]) - 1) * (width + 1) - 0.5):
                 axis.axvline(place, color="white", linewidth=3)
-        axes[0].set_title("image, line from its code to the other's, other image", fontsize=9, loc="center",
-                          fontweight="normal")    # fmt: skip
+        axes[0].set_title(
+            "image, line from its code to the other's, other image", fontsize=9, loc="center", fontweight="normal"
+        )
     return figure
 
 
@@ -214,10 +215,7 @@ def label_curves(
     ``published`` has, for a model's name, errors in per cent by number of labels, shown beside runs on MNIST;
     ``protocols`` are (name in the records, place, title).
     """
-    protocols = protocols or (
-        ("released_best", "before", "released protocol"),
-        ("clean", "after", "clean protocol"),
-    )
+    protocols = protocols or (("released_best", "before", "released protocol"), ("clean", "after", "clean protocol"))
     groups = {n: r for n, r in by_model(records, supervised=True).items() if "label_sizes" in r[0].arrays}
     if not groups:
         return nothing("No stored run is there.")
@@ -228,8 +226,14 @@ def label_curves(
             for (name, runs), style in zip(groups.items(), strokes_of(list(groups)), strict=True):
                 rows = np.array([[label_error(protocol, n, place)(r) for n in sizes] for r in runs])
                 axis.plot(sizes, np.nanmean(rows, axis=0), label=name, markersize=5, **style)
-                axis.plot(np.tile(sizes, len(runs)), rows.ravel(), linestyle="none", marker=".", markersize=2.5,
-                          color=style["color"])    # fmt: skip
+                axis.plot(
+                    np.tile(sizes, len(runs)),
+                    rows.ravel(),
+                    linestyle="none",
+                    marker=".",
+                    markersize=2.5,
+                    color=style["color"],
+                )
                 on_mnist = runs[0].spec["data"].startswith("mnist")
                 printed = (published or {}).get(name.split(",")[0], {}) if on_mnist else {}
                 known = sorted(n for n in printed if n <= max(sizes))
@@ -240,9 +244,11 @@ def label_curves(
             plain_ticks(axis.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100))
         floor = {
             int(n): 100 * least
-            for group in groups.values() for r in group
-            for n, least in zip(r.arrays["label_sizes"], r.arrays.get("least_errors", ()), strict=False) if least > 0
-        }    # fmt: skip
+            for group in groups.values()
+            for r in group
+            for n, least in zip(r.arrays["label_sizes"], r.arrays.get("least_errors", ()), strict=False)
+            if least > 0
+        }
         for n, least in floor.items():
             axes[0, 0].plot([n / 1.6, n * 1.6], [least, least], color="black", linewidth=2)
         if floor:

@@ -31,8 +31,16 @@ def by_model(records: Sequence) -> dict[str, list]:
     kept = [record for record in records if not record.scalars.get("diverged")]
     for record in sorted(kept, key=lambda r: (r.spec["depth"], r.spec["l1"] == 0, r.spec["l2"], r.seed)):
         groups.setdefault(name_of(record), []).append(record)
-    return dict(sorted(groups.items(), key=lambda item: ("AE", "AE + L1", "AE + L2").index(item[0]) - 9
-                       if item[0].startswith("AE") else item[1][0].spec["depth"]))  # fmt: skip
+    return dict(
+        sorted(
+            groups.items(),
+            key=lambda item: (
+                ("AE", "AE + L1", "AE + L2").index(item[0]) - 9
+                if item[0].startswith("AE")
+                else item[1][0].spec["depth"]
+            ),
+        )
+    )
 
 
 def set_up(records: Sequence) -> str:
@@ -185,8 +193,14 @@ def _rows(axis: Axes, groups: dict, styles: list[dict], measure: Callable) -> No
         values = [measure(r) for r in group]
         axis.plot([0, np.mean(values)], [row, row], color=style["color"], linewidth=3, alpha=0.35)
         axis.plot(values, [row] * len(values), "o", color=style["color"], markersize=4)
-        axis.annotate(f"{np.mean(values):.3g}", (max(values), row), xytext=(5, 0), textcoords="offset points",
-                      fontsize=8, va="center")  # fmt: skip
+        axis.annotate(
+            f"{np.mean(values):.3g}",
+            (max(values), row),
+            xytext=(5, 0),
+            textcoords="offset points",
+            fontsize=8,
+            va="center",
+        )
     axis.set_yticks(range(len(groups)), labels=[drawn(label) for label in groups])
     axis.invert_yaxis()
     axis.grid(False, axis="y")

@@ -23,12 +23,7 @@ class Html:
         return "<interactive figure>"
 
 
-def moving_bars(
-    steps: Sequence[int],
-    panels: dict[str, np.ndarray],
-    description: str,
-    marked: int = 0,
-) -> Html:
+def moving_bars(steps: Sequence[int], panels: dict[str, np.ndarray], description: str, marked: int = 0) -> Html:
     """Return bars of every panel ``(t, k)`` over the steps ``(t,)``, with a slider and a play button.
 
     The first ``marked`` bars are filled, the others only outlined. ``description`` is what a screen reader says.

@@ -112,8 +112,16 @@ def against_alpha(records: Sequence) -> Figure:
                 axis.scatter(*zip(*points, strict=True), s=12, color=style["color"], marker=marker)
                 gone = sorted({r.spec["alpha"] for r in group if r.scalars["diverged"]})
                 if gone:
-                    axis.plot(gone, [1.0] * len(gone), "x", color=style["color"], transform=axis.get_xaxis_transform(),
-                              clip_on=False, markersize=7, markeredgewidth=2)  # fmt: skip
+                    axis.plot(
+                        gone,
+                        [1.0] * len(gone),
+                        "x",
+                        color=style["color"],
+                        transform=axis.get_xaxis_transform(),
+                        clip_on=False,
+                        markersize=7,
+                        markeredgewidth=2,
+                    )
             if lost:
                 axis.axvspan(min(lost) / 1.2, max(lost) * 1.2, color="#000000", alpha=0.08, linewidth=0)
             axis.set(xscale="log", ylabel=label, title=title)

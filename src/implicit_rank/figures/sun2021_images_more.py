@@ -158,7 +158,7 @@ def divergence(records: Sequence) -> Figure:
     panels = (("All numbers are finite", *ERROR[1:]), largest)
     with house():
         figure, axes = courses(lines, panels, height=3.1)
-        plain_numbers(axes[0].yaxis)    # the other one spans too many powers of ten
+        plain_numbers(axes[0].yaxis)  # the other one spans too many powers of ten
         axes[1].axhline(1e4, color="black", linestyle=":", linewidth=1)
     return figure
 
@@ -255,8 +255,12 @@ def powers_of_alpha(records: Sequence) -> Figure:
     if not records:
         return nothing(EMPTY)
     chosen = sorted(records, key=lambda r: r.spec["optimiser"])[:2]
-    names = {"start": "start", "scaled": r"$W = \alpha \hat W$", "once": r"lr times $\alpha$",
-             "squared": r"lr times $\alpha^2$"}  # fmt: skip
+    names = {
+        "start": "start",
+        "scaled": r"$W = \alpha \hat W$",
+        "once": r"lr times $\alpha$",
+        "squared": r"lr times $\alpha^2$",
+    }
     with house():
         figure, axes = canvas(1, len(chosen), height=3.2, squeeze=False)
         for axis, record in zip(axes[0], chosen, strict=True):
@@ -272,5 +276,3 @@ def powers_of_alpha(records: Sequence) -> Figure:
         legend(axes[0, 0], fontsize=8.5)
         letter(axes[0])
     return figure
-
-

@@ -20,6 +20,7 @@ END = (("rank_codes", ".0f"), ("error", ".4f"))
 
 def by_kind(records: Sequence) -> dict[str, list]:
     """Return records by what was chosen: no chain, hand-set ranks, standard depths, then depths and alphas."""
+
     def place(record):
         spec = record.spec
         return METHODS.index(method_of(record)), spec["inner"], spec["depth"], spec["alpha"], spec["two_stages"]
@@ -39,8 +40,14 @@ def summary(records: Sequence) -> Html:
         if lost == len(group):
             rows.append([name, len(group), "diverged", *["–"] * 5])
             continue
-        columns = (("rank_effective", ".0f"), ("rank_codes", ".0f"), ("rank_covariance", ".0f"), ("error", ".4f"),
-                   ("accuracy_best_codes", ".3f"), ("distance", ".0f"))  # fmt: skip
+        columns = (
+            ("rank_effective", ".0f"),
+            ("rank_codes", ".0f"),
+            ("rank_covariance", ".0f"),
+            ("error", ".4f"),
+            ("accuracy_best_codes", ".3f"),
+            ("distance", ".0f"),
+        )
         cells = [spread((MEASURES[measure](r) for r in group), form) for measure, form in columns]
         rows.append([name, f"{len(group)}, {lost} diverged" if lost else len(group), *cells])
     header = ["member", "seeds", "rank of W_e", "rank of codes", "of their covariance", "error", "accuracy", "distance"]
@@ -70,8 +77,14 @@ def probes(records: Sequence) -> Html:
         keys = ("best_codes", "chosen_codes", "final_codes", "best_unit", "best_features")
         cells = [spread(MEASURES[f"accuracy_{key}"](r) for r in group) for key in keys]
         rows.append([name, *cells])
-    header = ["member", "best on the test set", "chosen by validation", "last epoch", "codes scaled, best",
-              "before the chain, best"]  # fmt: skip
+    header = [
+        "member",
+        "best on the test set",
+        "chosen by validation",
+        "last epoch",
+        "codes scaled, best",
+        "before the chain, best",
+    ]
     return table(header, rows)
 
 
@@ -85,18 +98,40 @@ def dependence(records: Sequence, level: float = 0.02) -> Html:
         values = record.arrays["singular_effective"]
         place, factor = gap(values)
         smooth = float(effective_rank(_tensor(record.arrays["singular_codes"])))
-        rows.append([
-            what_changed(record), f"{record.scalars['error']:.4f}", f"{record.scalars['rank_codes']:g}",
-            f"{record.scalars['rank_covariance']:g}", f"{smooth:.1f}", f"{record.scalars['rank_effective']:g}",
-            f"{place} (× {factor:.1f})", spread([at_error(record, level, "rank_codes")], ".0f"),
-        ])  # fmt: skip
-    header = ["changed", "test error", "codes, 1 %", "covariance, 1 %", "entropy of codes", "W_e, 1 %",
-              "widest gap of W_e", f"codes, 1 %, at error {level:g}"]  # fmt: skip
+        rows.append(
+            [
+                what_changed(record),
+                f"{record.scalars['error']:.4f}",
+                f"{record.scalars['rank_codes']:g}",
+                f"{record.scalars['rank_covariance']:g}",
+                f"{smooth:.1f}",
+                f"{record.scalars['rank_effective']:g}",
+                f"{place} (× {factor:.1f})",
+                spread([at_error(record, level, "rank_codes")], ".0f"),
+            ]
+        )
+    header = [
+        "changed",
+        "test error",
+        "codes, 1 %",
+        "covariance, 1 %",
+        "entropy of codes",
+        "W_e, 1 %",
+        "widest gap of W_e",
+        f"codes, 1 %, at error {level:g}",
+    ]
     return table(header, rows)
 
 
-USUAL = {"data": "mnist-12k", "lr": 1e-3, "channel_factor": 0.25, "code_width": 128, "batch": 32, "count": 10_000,
-         "epochs": 5}  # fmt: skip
+USUAL = {
+    "data": "mnist-12k",
+    "lr": 1e-3,
+    "channel_factor": 0.25,
+    "code_width": 128,
+    "batch": 32,
+    "count": 10_000,
+    "epochs": 5,
+}
 
 
 def changes(record) -> list[tuple]:
@@ -113,10 +148,12 @@ def what_changed(record) -> str:
     words = {
         "data": lambda v: images_of(v) if v == "mnist" else IMAGES.get(v, v),
         "lr": lambda v: f"rate {v:g}, same lr · α",
-        "channel_factor": lambda v: f"{v:g} of the channels", "code_width": lambda v: f"codes of width {v}",
-        "batch": lambda v: f"batches of {v}", "count": lambda v: f"{v:,} images" if v else "",
+        "channel_factor": lambda v: f"{v:g} of the channels",
+        "code_width": lambda v: f"codes of width {v}",
+        "batch": lambda v: f"batches of {v}",
+        "count": lambda v: f"{v:,} images" if v else "",
         "epochs": lambda v: f"{v} epoch{'s' * (v != 1)}",
-    }  # fmt: skip
+    }
     changed = [key for key, usual in USUAL.items() if record.spec[key] != usual]
     return ", ".join(filter(None, (words[key](record.spec[key]) for key in changed))) or "nothing"
 

@@ -58,10 +58,10 @@ def spread(values: Iterable[float], form: str = ".3f") -> str:
     kept = [value for value in values if math.isfinite(value)]
     if not kept:
         return "–"
-    ends = ".0f" if all(value.is_integer() for value in kept) else form    # counts
+    ends = ".0f" if all(value.is_integer() for value in kept) else form  # counts
     mean, low, high = format(np.mean(kept), form), format(min(kept), ends), format(max(kept), ends)
     mean = low if min(kept) == max(kept) else mean
     text = mean
     if low != high:
-        text += f" ({low}\u00a0to\u00a0{high})" if "-" in low else f" ({low}\u2060–\u2060{high})"    # neither breaks
+        text += f" ({low}\u00a0to\u00a0{high})" if "-" in low else f" ({low}\u2060–\u2060{high})"  # neither breaks
     return text if len(kept) == len(values) else f"{text} in\u00a0{len(kept)}\u00a0of\u00a0{len(values)}"

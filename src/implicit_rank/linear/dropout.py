@@ -57,7 +57,7 @@ class MaskNoise:
         m, k, D = W1.shape
         M, tails = self.masks(), self.tails.unsqueeze(2)
         seen = (torch.cat([W1, W2.mT], dim=1).view(-1, D) @ X.T).view(m, 2 * k, -1)
-        codes, projected = seen[:, :k], seen[:, k:]    # y = W1 x and W2^T x, one column a sample
+        codes, projected = seen[:, :k], seen[:, k:]  # y = W1 x and W2^T x, one column a sample
         gram = torch.bmm(W2.mT, W2)
         masked = M * codes
         encoder_part = (M - tails) * projected

@@ -38,9 +38,7 @@ def products(parameters: Parameters, moments: Moments) -> Products:
     return Products(encoded, decoded, torch.bmm(W2.mT, W2), torch.bmm(W1, encoded.mT))
 
 
-def reconstruction(
-    parameters: Parameters, moments: Moments, p: Products | None = None
-) -> tuple[Tensor, Parameters]:
+def reconstruction(parameters: Parameters, moments: Moments, p: Products | None = None) -> tuple[Tensor, Parameters]:
     """Return loss (1), the mean squared error ||x - W2 W1 x||^2, and its gradients.
 
     Book: eq-moment-loss
@@ -118,7 +116,7 @@ def linear_vae(parameters: Parameters, moments: Moments) -> tuple[Tensor, Parame
     D = W2.shape[1]
     variance, noise = parameters["log_variance"].exp(), parameters["log_noise"].exp()
     norms = p.decoder_gram.diagonal(dim1=1, dim2=2)
-    spread = error + (variance * norms).sum(1)    # expected squared error
+    spread = error + (variance * norms).sum(1)  # expected squared error
     codes = p.code_moments.diagonal(dim1=1, dim2=2).sum(1)
     divergence = (codes + (variance - parameters["log_variance"] - 1).sum(1)) / 2
     likelihood = spread / (2 * noise) + D / 2 * (parameters["log_noise"] + math.log(2 * math.pi))

@@ -211,6 +211,7 @@ def check_penalties(penalties: Tensor, k: int, eigenvalues: Tensor, name: str = 
 
 def _gradients(model, operator, k, m, s, penalties, prior, rows, mask_batch, seeds, dtype, device):
     """Return the function of the parameters that :func:`descend` calls at every step."""
+
     def spread(values: Tensor) -> Tensor:
         return _place(values.expand(m, k), dtype, device)
 
@@ -236,9 +237,11 @@ def _gradients(model, operator, k, m, s, penalties, prior, rows, mask_batch, see
                 noise.add(parameters, gradients)
             return loss, gradients
     elif model == "rag":
+
         def step(parameters):
             return models.rotation_augmented(parameters, operator)
     else:
+
         def step(parameters):
             return models.linear_vae(parameters, operator)
 

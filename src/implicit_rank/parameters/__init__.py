@@ -20,7 +20,7 @@ from implicit_rank.parameters.coercion import ParameterError, coerce, plain, unk
 __all__ = ["ParameterError", "Parameters", "field_names", "field_types", "option", "resolve_device", "unknown_name"]
 
 _NOTEBOOK_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open", "display"}
-_CHECKED = "_parameters_checked"    # left in a notebook's namespace by the first from_namespace
+_CHECKED = "_parameters_checked"  # left in a notebook's namespace by the first from_namespace
 
 
 def option(default: Any, about: str, *, least=None, above=None, most=None, below=None, choices=None) -> Any:
@@ -30,8 +30,13 @@ def option(default: Any, about: str, *, least=None, above=None, most=None, below
     the choices' own type (so text choices leave numbers of a ``float | str`` field free). They hold
     for every element of a tuple field.
     """
-    limits = {"least": least, "above": above, "most": most, "below": below,
-              "choices": None if choices is None else tuple(choices)}
+    limits = {
+        "least": least,
+        "above": above,
+        "most": most,
+        "below": below,
+        "choices": None if choices is None else tuple(choices),
+    }
     default = tuple(default) if isinstance(default, list) else default
     return dataclasses.field(default=default, metadata={"about": about, **limits})
 
@@ -102,20 +107,27 @@ def resolve_device(name: str = "auto") -> Any:
     if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
         raise ParameterError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', not {name!r}.")
     if kind == "cuda" and not count:
-        raise ParameterError(f"device {name!r} was asked for, but PyTorch sees no CUDA device on this "
-                             "machine; use 'cpu' or 'auto'.")
+        raise ParameterError(
+            f"device {name!r} was asked for, but PyTorch sees no CUDA device on this machine; use 'cpu' or 'auto'."
+        )
     if colon and int(index) >= count:
-        raise ParameterError(f"device {name!r} was asked for, but there are only {count} CUDA device(s), "
-                             "counted from 0.")
+        raise ParameterError(
+            f"device {name!r} was asked for, but there are only {count} CUDA device(s), counted from 0."
+        )
     return torch.device(name)
 
 
 # ---- notebooks ----
 def _public_names(namespace: typing.Mapping[str, Any], known: list[str]) -> list[str]:
     def shown(name, value):
-        return not (name.startswith("_") or name in _NOTEBOOK_NAMES or callable(value)
-                    or isinstance(value, (types.ModuleType, Parameters))
-                    or type(value).__module__ in ("__future__", "typing"))
+        return not (
+            name.startswith("_")
+            or name in _NOTEBOOK_NAMES
+            or callable(value)
+            or isinstance(value, (types.ModuleType, Parameters))
+            or type(value).__module__ in ("__future__", "typing")
+        )
+
     return [name for name, value in list(namespace.items()) if name in known or shown(name, value)]
 
 
@@ -128,8 +140,11 @@ def _latest_parameters_cell(namespace: typing.Mapping[str, Any], names: list[str
             continue
         if not statements or not all(isinstance(node, (ast.Assign, ast.AnnAssign)) for node in statements):
             continue
-        targets = [target for node in statements
-                   for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
+        targets = [
+            target
+            for node in statements
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        ]
         assigned = {target.id for target in targets if isinstance(target, ast.Name)}
         if assigned & set(names):
             return assigned

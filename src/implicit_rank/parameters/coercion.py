@@ -58,7 +58,7 @@ def _convert(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
         raise _MismatchError
     if kind in (int, float, bool, str):
         return _within(_SCALARS[kind](value), limits)
-    if isinstance(kind, type) and isinstance(value, kind):    # any other class: taken as it is
+    if isinstance(kind, type) and isinstance(value, kind):  # any other class: taken as it is
         return value
     raise _MismatchError
 
@@ -76,7 +76,7 @@ def _convert_union(value: Any, kinds: tuple, limits: typing.Mapping[str, Any]) -
 def _convert_tuple(value: Any, kinds: tuple, limits: typing.Mapping[str, Any]) -> tuple:
     if isinstance(value, str):
         value = _parse_list(value)
-    elif hasattr(value, "tolist"):    # NumPy arrays and tensors
+    elif hasattr(value, "tolist"):  # NumPy arrays and tensors
         value = value.tolist()
     if not isinstance(value, (list, tuple, range)) or len(value) == 0:
         raise _MismatchError
@@ -149,10 +149,12 @@ def _within(value: Any, limits: typing.Mapping[str, Any]) -> Any:
     if choices and _is_number(value) == _is_number(choices[0]) and value not in choices:
         raise _MismatchError
     if _is_number(value):
-        outside = ((limits.get("least") is not None and value < limits["least"])
-                   or (limits.get("above") is not None and value <= limits["above"])
-                   or (limits.get("most") is not None and value > limits["most"])
-                   or (limits.get("below") is not None and value >= limits["below"]))
+        outside = (
+            (limits.get("least") is not None and value < limits["least"])
+            or (limits.get("above") is not None and value <= limits["above"])
+            or (limits.get("most") is not None and value > limits["most"])
+            or (limits.get("below") is not None and value >= limits["below"])
+        )
         if outside:
             raise _MismatchError
     return value
@@ -196,5 +198,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     return value.tolist() if hasattr(value, "tolist") else value
-
-

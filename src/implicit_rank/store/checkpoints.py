@@ -23,8 +23,8 @@ from implicit_rank.store.fingerprint import fingerprint
 from implicit_rank.store.spec import Spec, canonical_json, spec_hash
 
 VARIABLE = "IMPLICIT_RANK_CHECKPOINTS"
-_IDENTITY = "identity.json"    # arrays are entries NAME.npy, so no name of theirs can clash with it
-_SHOWN = 160    # characters of an identity in a sentence
+_IDENTITY = "identity.json"  # arrays are entries NAME.npy, so no name of theirs can clash with it
+_SHOWN = 160  # characters of an identity in a sentence
 
 
 class Checkpoints:
@@ -47,18 +47,25 @@ class Checkpoints:
                 identity = archive.read(_IDENTITY).decode()
                 if identity == self.identity:
                     # read() checks each entry's CRC-32 before anything of it is interpreted
-                    return {name.removesuffix(".npy"): _unpack(archive.read(name))
-                            for name in archive.namelist() if name != _IDENTITY}
+                    return {
+                        name.removesuffix(".npy"): _unpack(archive.read(name))
+                        for name in archive.namelist()
+                        if name != _IDENTITY
+                    }
         except FileNotFoundError:
             return None
         except PermissionError as error:
             raise StoreError(f"the checkpoint {self.path} cannot be read ({error.strerror}).") from error
-        except Exception as error:    # a damaged archive raises a dozen kinds of exceptions
-            raise StoreError(f"the checkpoint {self.path} cannot be used: it is cut off or damaged ({error}); "
-                             "delete it and run again from the start.") from error
+        except Exception as error:  # a damaged archive raises a dozen kinds of exceptions
+            raise StoreError(
+                f"the checkpoint {self.path} cannot be used: it is cut off or damaged ({error}); "
+                "delete it and run again from the start."
+            ) from error
         theirs, ours = _contrast(identity, self.identity)
-        raise StoreError(f"the checkpoint {self.path} belongs to another run ({theirs}) and not to this one ({ours}); "
-                         "delete it, or keep this run's checkpoints elsewhere.")
+        raise StoreError(
+            f"the checkpoint {self.path} belongs to another run ({theirs}) and not to this one ({ours}); "
+            "delete it, or keep this run's checkpoints elsewhere."
+        )
 
     def save(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace the checkpoint; whatever happens, the file holds the old arrays or the new ones, complete.
@@ -72,8 +79,9 @@ class Checkpoints:
             for name, value in arrays.items():
                 value = np.asarray(value)
                 if value.dtype.hasobject:
-                    raise ValueError(f"array {name!r} of a checkpoint must hold numbers, truth values or text, "
-                                     "not Python objects.")
+                    raise ValueError(
+                        f"array {name!r} of a checkpoint must hold numbers, truth values or text, not Python objects."
+                    )
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                     np.lib.format.write_array(entry, value, allow_pickle=False)
         folder = self.path.parent
@@ -156,7 +164,7 @@ def _identity(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             identity = json.loads(archive.read(_IDENTITY))
         return identity if {"members", "code", "fingerprint"} <= identity.keys() else {"members": []}
-    except Exception:    # damaged, or not made by `checkpoint_of`
+    except Exception:  # damaged, or not made by `checkpoint_of`
         return {"members": []}
 
 
@@ -171,8 +179,10 @@ def _contrast(theirs: str, ours: str) -> tuple[str, str]:
         names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     except (ValueError, AttributeError):
         return _short(theirs or "no identity"), _short(ours or "no identity")
-    return tuple(_short(", ".join(f"{name} = {json.dumps(which.get(name), ensure_ascii=False)}" for name in names))
-                 for which in (one, other))
+    return tuple(
+        _short(", ".join(f"{name} = {json.dumps(which.get(name), ensure_ascii=False)}" for name in names))
+        for which in (one, other)
+    )
 
 
 def _short(text: str) -> str:

@@ -60,10 +60,17 @@ class Record:
 
 def live_record(spec: Spec, scalars: dict, arrays: dict, provenance: dict | None = None) -> Record:
     """A Record of a run that is not stored, so that figures and measures take live and stored runs alike."""
-    plain = {name: value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
-             for name, value in arrays.items()}
-    return Record(spec.experiment, spec.to_dict(), files.decode_scalars(files.encode_scalars(scalars)), plain,
-                  dict(provenance or {}))
+    plain = {
+        name: value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+        for name, value in arrays.items()
+    }
+    return Record(
+        spec.experiment,
+        spec.to_dict(),
+        files.decode_scalars(files.encode_scalars(scalars)),
+        plain,
+        dict(provenance or {}),
+    )
 
 
 class Store:
@@ -73,8 +80,7 @@ class Store:
         self.root = Path(root) if root is not None else default_root()
         self._read: dict[Path, tuple[tuple, Record]] = {}
 
-    def save(self, spec: Spec, scalars: dict, arrays: dict | None = None,
-             provenance: dict | None = None) -> Record:
+    def save(self, spec: Spec, scalars: dict, arrays: dict | None = None, provenance: dict | None = None) -> Record:
         """Store one finished run, replacing an earlier one of the same spec; returns it as read back.
 
         Raises StoreError (disk full, read-only folder) and ValueError (a scalar or array that is not plain);
@@ -91,8 +97,12 @@ class Store:
                 files.remove_leftovers(folder)
                 path = self._path(spec) or folder / f"{slug(spec)}-{spec_hash(spec)}.json"
                 content = {
-                    "format": files.FORMAT, "experiment": spec.experiment, "spec": spec.to_dict(),
-                    "scalars": encoded, "arrays": None, "module": type(spec).__module__,
+                    "format": files.FORMAT,
+                    "experiment": spec.experiment,
+                    "spec": spec.to_dict(),
+                    "scalars": encoded,
+                    "arrays": None,
+                    "module": type(spec).__module__,
                     "provenance": {**(provenance or {}), "fingerprint": fingerprint(type(spec).__module__)},
                 }
                 if packed:
@@ -107,7 +117,7 @@ class Store:
     def load(self, spec: Spec) -> Record | None:
         """The stored run of exactly this spec, or None; StoreError when it is damaged."""
         path = self._path(spec)
-        with contextlib.suppress(FileNotFoundError):    # deleted between listing and reading
+        with contextlib.suppress(FileNotFoundError):  # deleted between listing and reading
             return self._record(path) if path else None
         return None
 
@@ -142,7 +152,7 @@ class Store:
         for path in self._paths(experiment):
             try:
                 records.append(self._record(path))
-            except FileNotFoundError:    # deleted between listing and reading
+            except FileNotFoundError:  # deleted between listing and reading
                 continue
             except StoreError as error:
                 problems[path] = str(error)
@@ -169,8 +179,13 @@ class Store:
             record = _load(path)
             self._read[path] = (_state(path, record), record)
         # The scalars and the other dicts are copied: a caller's change must not reach the next caller.
-        return dataclasses.replace(record, spec=dict(record.spec), scalars=dict(record.scalars),
-                                   arrays=dict(record.arrays), provenance=dict(record.provenance))
+        return dataclasses.replace(
+            record,
+            spec=dict(record.spec),
+            scalars=dict(record.scalars),
+            arrays=dict(record.arrays),
+            provenance=dict(record.provenance),
+        )
 
     def _remove_superseded(self, path: Path, arrays: dict | None, locked: bool) -> None:
         """Delete array files of earlier runs of this spec (unlocked: only old ones)."""
@@ -189,8 +204,11 @@ def filter_records(records: Iterable[Record], **fields) -> list[Record]:
         if records and name not in known:
             raise ValueError(unknown_name("spec field", name, known))
     wanted = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-    chosen = [record for record in records
-              if all(name in record.spec and record.spec[name] == value for name, value in wanted.items())]
+    chosen = [
+        record
+        for record in records
+        if all(name in record.spec and record.spec[name] == value for name, value in wanted.items())
+    ]
     return sorted(chosen, key=_order)
 
 
@@ -207,6 +225,7 @@ def _order(record: Record) -> tuple:
         if isinstance(value, (bool, int, float)):
             return 0, float(value), ""
         return (1 if isinstance(value, str) else 2), 0.0, str(value)
+
     names = sorted(record.spec, key=lambda name: (name == "seed", name))
     return tuple((name, rank(record.spec[name])) for name in names)
 
@@ -218,7 +237,7 @@ def _load(path: Path) -> Record:
             entry = content["arrays"]
             packed = (path.parent / Path(entry["file"]).name).read_bytes() if entry else b""
         except FileNotFoundError:
-            if attempt < 2:    # another process replaced the run just now: read its JSON again
+            if attempt < 2:  # another process replaced the run just now: read its JSON again
                 continue
             raise damaged(path, f"its array file {content['arrays']['file']} is missing") from None
         except (KeyError, TypeError) as error:

@@ -15,11 +15,11 @@ import numpy as np
 
 try:
     import fcntl
-except ImportError:    # Windows: no lock, see `folder_lock`
+except ImportError:  # Windows: no lock, see `folder_lock`
     fcntl = None
 
 FORMAT = 1
-_STALE_SECONDS = 3600    # a temporary file older than this belongs to a process that died
+_STALE_SECONDS = 3600  # a temporary file older than this belongs to a process that died
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:    # Ctrl-C included: leave nothing behind
+    except BaseException:  # Ctrl-C included: leave nothing behind
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
@@ -45,7 +45,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):    # some file systems cannot; the replace is atomic all the same
+    with contextlib.suppress(OSError):  # some file systems cannot; the replace is atomic all the same
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -93,14 +93,18 @@ def clear_sentences(folder: Path, what: str = "the run", variable: str = "IMPLIC
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise StoreError(f"no space left to store {what} in {folder}; nothing stored was changed: free "
-                             f"some space, or set {variable} to another folder.") from error
+            raise StoreError(
+                f"no space left to store {what} in {folder}; nothing stored was changed: free "
+                f"some space, or set {variable} to another folder."
+            ) from error
         if error.errno in _FORBIDDEN:
             kind = "results" if what == "the run" else "checkpoint"
-            raise StoreError(f"the {kind} folder {folder} is read-only; make it writable, or set "
-                             f"{variable} to a folder that is.") from error
-        raise StoreError(f"{what} could not be stored in {folder} ({error.strerror or error}); "
-                         "nothing stored before was changed.") from error
+            raise StoreError(
+                f"the {kind} folder {folder} is read-only; make it writable, or set {variable} to a folder that is."
+            ) from error
+        raise StoreError(
+            f"{what} could not be stored in {folder} ({error.strerror or error}); nothing stored before was changed."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -153,7 +157,7 @@ def unpack_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise damaged(path, f"its array file does not hold plain arrays ({error})") from error
     for array in arrays.values():
-        array.flags.writeable = False    # records are shared
+        array.flags.writeable = False  # records are shared
     return arrays
 
 
@@ -176,8 +180,10 @@ def read_record(path: Path) -> dict:
     if not isinstance(content, dict) or "format" not in content:
         raise damaged(path, "it is not a stored run")
     if content["format"] != FORMAT:
-        raise StoreError(f"the stored run {path} has format {content['format']!r}, this implicit_rank reads "
-                         f"format {FORMAT}; update implicit_rank, or delete the file and run it again.")
+        raise StoreError(
+            f"the stored run {path} has format {content['format']!r}, this implicit_rank reads "
+            f"format {FORMAT}; update implicit_rank, or delete the file and run it again."
+        )
     checksum = content.pop("checksum", None)
     if checksum != _checksum(content):
         raise damaged(path, "its content does not match its checksum, so it was edited or damaged")

@@ -58,7 +58,7 @@ class _Module:
     def __init__(self, name: str, source: str, is_package: bool):
         self.name, self.defs, self.imports, self.effects = name, {}, {}, []
         tree = ast.parse(source)
-        for node in ast.walk(tree):    # imports inside functions count like those at the top
+        for node in ast.walk(tree):  # imports inside functions count like those at the top
             for local, target in _imported(node, name, is_package):
                 self.imports.setdefault(local, set()).add(target)
         for node in tree.body:
@@ -73,8 +73,11 @@ class _Module:
 
     def _is_registered(self, node: ast.AST) -> bool:
         roots = [next(_paths(decorator), [""])[0] for decorator in getattr(node, "decorator_list", [])]
-        return any(root in self.defs or any(target[:1] == (PACKAGE,) and target[1:2] != ("parameters",)
-                                            for target in self.imports.get(root, ())) for root in roots)
+        return any(
+            root in self.defs
+            or any(target[:1] == (PACKAGE,) and target[1:2] != ("parameters",) for target in self.imports.get(root, ()))
+            for root in roots
+        )
 
 
 class _Walk:
@@ -110,7 +113,7 @@ class _Walk:
         module, rest = _read(".".join(path[:length])), path[length:]
         if rest and (rest[0] in module.defs or rest[0] in module.imports):
             self.follow(module, rest)
-        elif length > 1 or rest:    # a module used as a value, or a name it does not bind: all of it
+        elif length > 1 or rest:  # a module used as a value, or a name it does not bind: all of it
             for name in list(module.defs):
                 self.reach(module, name)
 
@@ -195,12 +198,19 @@ def _normalised(node: object) -> str:
 
 def _is_option(node: object) -> bool:
     """A field declared by ``option(...)``: its value is in the stored spec, its help text is prose."""
-    return (isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call)
-            and next(_paths(node.value.func), [""])[-1] == "option")
+    return (
+        isinstance(node, ast.AnnAssign)
+        and isinstance(node.value, ast.Call)
+        and next(_paths(node.value.func), [""])[-1] == "option"
+    )
 
 
 def _is_spec(node: ast.AST) -> bool:
-    targets = [target for item in getattr(node, "body", []) if isinstance(item, (ast.Assign, ast.AnnAssign))
-               for target in (item.targets if isinstance(item, ast.Assign) else [item.target])]
+    targets = [
+        target
+        for item in getattr(node, "body", [])
+        if isinstance(item, (ast.Assign, ast.AnnAssign))
+        for target in (item.targets if isinstance(item, ast.Assign) else [item.target])
+    ]
     names = [getattr(target, "id", "") for target in targets]
     return isinstance(node, ast.ClassDef) and "experiment" in names

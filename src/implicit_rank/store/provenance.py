@@ -25,10 +25,17 @@ def provenance(device: str = "cpu", seconds: float | None = None, **extra) -> di
     device = torch.device(device)
     commit, dirty = _git_state()
     facts = {
-        "commit": commit, "dirty": dirty,
-        "versions": {"python": platform.python_version(), "torch": str(torch.__version__),
-                     "numpy": np.__version__, "implicit_rank": __version__},
-        "device": str(device), "device_name": _device_name(device), "threads": torch.get_num_threads(),
+        "commit": commit,
+        "dirty": dirty,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "implicit_rank": __version__,
+        },
+        "device": str(device),
+        "device_name": _device_name(device),
+        "threads": torch.get_num_threads(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": None if seconds is None else round(float(seconds), 3),
         "peak_memory_mb": _peak_memory_mb(),
@@ -41,6 +48,7 @@ def provenance(device: str = "cpu", seconds: float | None = None, **extra) -> di
 def _device_name(device) -> str:
     if device.type == "cuda":
         import torch
+
         return torch.cuda.get_device_name(device)
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -54,7 +62,7 @@ def _device_name(device) -> str:
 def _peak_memory_mb() -> float | None:
     try:
         import resource
-    except ImportError:    # not on Windows
+    except ImportError:  # not on Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
@@ -66,10 +74,12 @@ def _git_state() -> tuple[str | None, bool | None]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(package), *words], capture_output=True, text=True, check=True,
-                              timeout=10, env=environment).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(package), *words], capture_output=True, text=True, check=True, timeout=10, env=environment
+        ).stdout.strip()
+
     try:
-        if not git("ls-files", "__init__.py"):    # an installed copy that lies inside another repository
+        if not git("ls-files", "__init__.py"):  # an installed copy that lies inside another repository
             return None, None
         return git("rev-parse", "--short=12", "HEAD"), bool(git("status", "--porcelain", "--", "."))
     except (OSError, subprocess.SubprocessError):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store.fingerprint import fingerprint
 
-PROFILES = ("smoke", "quick", "paper")    # ascending
+PROFILES = ("smoke", "quick", "paper")  # ascending
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Spec(Parameters):
 
     def __post_init__(self):
         super().__post_init__()
-        fingerprint(type(self).__module__)    # before the run: the code this process started with counts
+        fingerprint(type(self).__module__)  # before the run: the code this process started with counts
 
 
 def canonical_json(value: Any) -> str:

@@ -37,11 +37,7 @@ def experiment_of(spec: Spec) -> ModuleType:
 
 
 def ensembles_of(
-    module: ModuleType,
-    specs: Sequence[Spec],
-    batch: int | None = None,
-    memory: int | None = None,
-    device: str = "cpu",
+    module: ModuleType, specs: Sequence[Spec], batch: int | None = None, memory: int | None = None, device: str = "cpu"
 ) -> list[list[Spec]]:
     """The ensembles in which members of one experiment are trained.
 
@@ -68,10 +64,7 @@ def ensembles_of(
 
 
 def split_by_memory(
-    specs: Sequence[Spec],
-    bytes_per_member: int | Callable[[Any], int],
-    memory: int | None,
-    most: int | None = None,
+    specs: Sequence[Spec], bytes_per_member: int | Callable[[Any], int], memory: int | None, most: int | None = None
 ) -> list[list[Spec]]:
     """Split members, in order, into ensembles of at most ``memory`` bytes and about equal size.
 

@@ -97,7 +97,7 @@ def toda_path(M0: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
     if times.ndim > 1 or not times.isfinite().all():
         raise ValueError("t must be a finite time or a vector of them.")
     span = torch.linalg.eigvalsh(M0)
-    longest = 16 / max(float(span[-1] - span[0]), 1e-300)    # keeps the exponential's condition below e^8
+    longest = 16 / max(float(span[-1] - span[0]), 1e-300)  # keeps the exponential's condition below e^8
     results, order = {}, torch.argsort(times.reshape(-1).abs(), stable=True).tolist()
     for sign in (1, -1):
         now, M, Q = 0.0, M0, torch.eye(len(M0), dtype=torch.float64)
@@ -118,7 +118,7 @@ def toda_path(M0: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
 
 def _toda_step(M: Tensor, Q: Tensor, time: float) -> tuple[Tensor, Tensor]:
     values, vectors = torch.linalg.eigh(M)
-    growth = ((values - values.mean()) * time / 2).exp()    # a scalar factor changes R alone
+    growth = ((values - values.mean()) * time / 2).exp()  # a scalar factor changes R alone
     turn, R = torch.linalg.qr((vectors * growth) @ vectors.T)
     turn = turn * R.diagonal().sign()
     M = turn.T @ M @ turn

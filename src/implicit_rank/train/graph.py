@@ -9,7 +9,7 @@ from torch import Tensor
 
 from implicit_rank.train.gradients import AllAtOnce, Batch, gradients
 
-WARM_UP = 3    # eager steps on a side stream before the capture, as torch.cuda.graph asks for
+WARM_UP = 3  # eager steps on a side stream before the capture, as torch.cuda.graph asks for
 
 
 def stepper(training, active: list[int]) -> Callable[[Batch], Tensor]:
@@ -58,7 +58,7 @@ class Replayed:
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.losses = self.step(self.buffers)
-        self.graph.replay()    # a capture only records
+        self.graph.replay()  # a capture only records
         return self.losses.clone()
 
     def _fits(self, batch: Batch) -> bool:

@@ -176,6 +176,7 @@ class Training:
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take up where :meth:`state` was taken."""
+
         def below(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
@@ -238,7 +239,9 @@ def check(models, members, images: Tensor, evaluation: Tensor | None) -> None:
             raise ValueError(f"{name} must be uint8 of shape (n, channels, height, width), not {value.dtype} {shape}.")
         if len(value) < 2:
             raise ValueError(f"{name} must be at least two, not {len(value)}.")
-    shapes = {tuple((name, tuple(p.shape)) for name, p in model.named_parameters() if not name.startswith("chain."))
-              for model in models}
+    shapes = {
+        tuple((name, tuple(p.shape)) for name, p in model.named_parameters() if not name.startswith("chain."))
+        for model in models
+    }
     if len(shapes) > 1 or len({model.kind for model in models}) > 1:
         raise ValueError("the models of one ensemble must share encoder, decoder and kind; train others separately.")

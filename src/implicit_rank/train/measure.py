@@ -10,7 +10,7 @@ from implicit_rank.autoencoder import Autoencoder
 from implicit_rank.spectra import covariance_spectrum, numerical_rank, singular_values
 from implicit_rank.train.batches import scaled
 
-CHUNK = 500    # images evaluated at once
+CHUNK = 500  # images evaluated at once
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import nn
 from implicit_rank.autoencoder import Autoencoder
 from implicit_rank.train.settings import Settings
 
-_COPIES = {"sgd": 2, "momentum": 3, "adam": 4, "adamw": 4, "rmsprop": 3}    # weights, gradients, averages
+_COPIES = {"sgd": 2, "momentum": 3, "adam": 4, "adamw": 4, "rmsprop": 3}  # weights, gradients, averages
 
 
 def bytes_per_member(model: Autoencoder, image_shape: tuple[int, int, int], settings: Settings) -> tuple[int, int]:
@@ -40,7 +40,7 @@ def available_bytes(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):    # not every system says: then nothing is refused
+    except (AttributeError, ValueError, OSError):  # not every system says: then nothing is refused
         return 1 << 62
 
 
@@ -64,6 +64,5 @@ def check_memory(
     if fits < len(models):
         room = f"{memory / 2**30:.1f} GiB" if memory > 2**30 else f"{memory / 2**20:.0f} MiB"
         raise ValueError(
-            f"an ensemble of {len(models)} members does not fit into {room}: "
-            f"at most {fits} of them do, so split it."
+            f"an ensemble of {len(models)} members does not fit into {room}: at most {fits} of them do, so split it."
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 _ORDER, _NOISE = 1, 2
-NOISE_STEPS = 64    # steps whose noise is drawn at once
+NOISE_STEPS = 64  # steps whose noise is drawn at once
 
 
 def generator(*words: int, device: torch.device | str = "cpu") -> torch.Generator:

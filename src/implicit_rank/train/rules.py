@@ -74,8 +74,11 @@ class StableRank:
 
     def __call__(self, history: History, i: int) -> str | None:
         now = history.epochs[-1]
-        if self.holds(np.array(history.epochs), np.array([row[i] for row in history.rows[f"rank_{self.of}"]]),
-                      history.rows["spectrum_codes"][-1].shape[-1]):
+        if self.holds(
+            np.array(history.epochs),
+            np.array([row[i] for row in history.rows[f"rank_{self.of}"]]),
+            history.rows["spectrum_codes"][-1].shape[-1],
+        ):
             return f"rank unchanged for {self.epochs} epochs"
         return f"cap of {self.cap} epochs" if self.cap is not None and now >= self.cap else None
 

@@ -74,7 +74,7 @@ def nested_dropout_loss(W1: Tensor, W2: Tensor, C: Tensor, prior: Tensor) -> Ten
     W1, W2, C = weights_and_moments(W1, W2, C)
     c = kept(checked_prior(prior, W1.shape[-2]))
     codes = W1 @ C
-    both = torch.minimum(c[:, None], c)    # P(b >= max(a, a')), since c descends
+    both = torch.minimum(c[:, None], c)  # P(b >= max(a, a')), since c descends
     agreement = (c * (codes * W2.mT).sum(-1)).sum(-1)
     return (C.trace() - 2 * agreement + ((W2.mT @ W2) * both * (codes @ W1.mT)).sum((-2, -1))) / 2
 

@@ -18,7 +18,7 @@ def plane_point(U: Tensor, s: Tensor, penalties: Tensor, alpha: Tensor, theta: T
     alpha, theta = torch.broadcast_tensors(*(torch.as_tensor(x, dtype=torch.float64) for x in (alpha, theta)))
     magnitudes = _shrunk(s, penalties).sqrt()
     rows = [[theta.cos(), -theta.sin()], [theta.sin(), theta.cos()]]
-    O = torch.stack([torch.stack(row, -1) for row in rows], -2)    # noqa: E741
+    O = torch.stack([torch.stack(row, -1) for row in rows], -2)  # noqa: E741
     W1 = alpha[..., None, None] * O * magnitudes @ torch.as_tensor(U, dtype=torch.float64)[:, :2].T
     return W1, W1.mT
 

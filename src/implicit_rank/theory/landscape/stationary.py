@@ -95,7 +95,7 @@ def stationary_classes(s: Tensor, penalties: Tensor) -> Iterator[tuple[int | Non
 
 def class_count(options: Sequence[int]) -> int:
     """Return how many classes there are when unit a can carry any of the first ``options[a]`` components, or none."""
-    counts = {0: 1}    # components in use -> ways; the most choosy units first, so that options are nested
+    counts = {0: 1}  # components in use -> ways; the most choosy units first, so that options are nested
     for available in sorted(options):
         grown: dict[int, int] = {}
         for used, ways in counts.items():
@@ -131,7 +131,7 @@ def class_index(s: Tensor, penalties: Tensor, assignment: Assignment) -> int:
     live = [(a, i) for a, i in enumerate(assignment) if i is not None]
     dead = [a for a, i in enumerate(assignment) if i is None]
     free = [j for j in range(len(s)) if j not in {i for _, i in live}]
-    order = lambda a, i, b, j: (penalties[b] - penalties[a]) * (s[i] - s[j])    # noqa: E731
+    order = lambda a, i, b, j: (penalties[b] - penalties[a]) * (s[i] - s[j])  # noqa: E731
     return (
         sum(bool(order(a, i, b, j) < 0) for n, (a, i) in enumerate(live) for b, j in live[:n])
         + sum(bool(s[j] > s[i]) for _, i in live for j in free)
