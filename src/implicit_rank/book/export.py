@@ -6,8 +6,9 @@ import nbformat
 import yaml
 
 from implicit_rank.book.execution import executed_folder, stored
+from implicit_rank.book.labels import labels_of
 from implicit_rank.book.layout import BookError, Layout, chapters, write_if_changed
-from implicit_rank.book.pairing import notebook_bytes
+from implicit_rank.book.pairing import notebook_bytes, plain
 
 INSTALL = """\
 # Only needed where the package is not installed yet, as on Colab
@@ -23,13 +24,13 @@ def export(layout: Layout, profile: str, folder: str | Path) -> list[str]:
     config = yaml.safe_load((layout.root / "_config.yml").read_text(encoding="utf-8"))
     cell = nbformat.v4.new_code_cell(INSTALL.format(url=config["repository"]["url"]), id="install")
     cell.metadata["tags"] = ["remove-cell"]
-    lines = []
+    lines, labels = [], labels_of(layout.book)
     for source in chapters(layout):
         notebook = stored(executed_folder(layout, profile, {}) / f"{source.stem}.ipynb")
         if notebook is None:
             raise BookError(f"{source.stem} was not executed with the profile {profile!r} yet: run `make book` first")
         del notebook.metadata["mystnb"]
-        notebook.cells.insert(0, cell)
+        plain(layout, source.stem, notebook, labels).cells.insert(0, cell)
         target = Path(folder) / f"{source.stem}.ipynb"
         write_if_changed(target, notebook_bytes(notebook))
         lines.append(f"wrote {target}")

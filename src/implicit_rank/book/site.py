@@ -9,10 +9,12 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import nbformat
 import yaml
 
-from implicit_rank.book import checks
+from implicit_rank.book import checks, values
 from implicit_rank.book.layout import BookError, Layout, chapters, write_if_changed
+from implicit_rank.book.pairing import notebook_bytes
 
 TOOLS = ("jupyter-book", "Sphinx", "sphinx-book-theme", "myst-nb", "sphinx-proof", "sphinx-exercise")
 JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.argv[0] = 'jupyter-book'; main()"
@@ -53,17 +55,31 @@ def stage(layout: Layout, executed: Path, folder: Path, preview: bool) -> None:
     pairs = {layout.book / f"{name}{end}" for name in notebooks for end in (".md", ".ipynb")}
     for path in sorted(layout.book.rglob("*")):
         inside = path.relative_to(layout.book).parts
-        hidden = inside[0] in ("results", "claims") or any(part.startswith(".") for part in inside)
+        hidden = inside[0] in ("results", "claims", "runs") or any(part.startswith(".") for part in inside)
         if path.is_file() and path not in pairs and not hidden:
-            wanted[folder / "book" / Path(*inside)] = path.read_bytes()
+            wanted[folder / "book" / Path(*inside)] = _filled(layout, path)
     for name, path in notebooks.items():
         if path.exists():
-            wanted[folder / "book" / f"{name}.ipynb"] = path.read_bytes()
+            wanted[folder / "book" / f"{name}.ipynb"] = _filled(layout, path)
     for path, content in wanted.items():
         write_if_changed(path, content)
     for path in folder.rglob("*"):
         if path.is_file() and path not in wanted and "_build" not in path.relative_to(folder).parts:
             path.unlink()
+
+
+def _filled(layout: Layout, path: Path) -> bytes:
+    """A file of the book as Sphinx gets it: with the numbers of today's runs and verdicts in its prose."""
+    if path.suffix == ".md":
+        text = path.read_text(encoding="utf-8-sig")
+        return values.fill(text, path.stem, layout.book, links=True).encode()
+    if path.suffix == ".ipynb":
+        notebook = nbformat.read(path, 4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = values.fill(cell.source, path.stem, layout.book, links=True)
+        return notebook_bytes(notebook)
+    return path.read_bytes()
 
 
 def state(layout: Layout, folder: Path) -> str:

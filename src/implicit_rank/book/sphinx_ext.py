@@ -11,8 +11,10 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
+from implicit_rank.book import values
 from implicit_rank.book.api import Api
 from implicit_rank.book.layout import Layout
+from implicit_rank.book.pairs import Pair
 from implicit_rank.book.references import definitions
 
 MATHJAX = ("tex-chtml-full.js", "output/chtml/fonts/woff-v2")
@@ -62,10 +64,17 @@ def _table(head, rows):
     return nodes.table("", group)
 
 
-def exclude_sources(app, config):
-    """Of a pair, the notebook is the page: Sphinx must not see two documents of one name."""
-    for notebook in Path(app.srcdir, "book").glob("*.ipynb"):
-        config.exclude_patterns.append(f"book/{notebook.stem}.md")
+def exclude_notebooks(app, config):
+    """Of a pair, the text is the page: Sphinx must not see two documents of one name."""
+    for source in Path(app.srcdir, "book").glob("*.md"):
+        config.exclude_patterns.append(f"book/{source.stem}.ipynb")
+
+
+def fill_in(app, name, source):
+    """Numbers in prose, for who builds from the checkout; `make book` has put them in before."""
+    folder, _, page = name.rpartition("/")
+    if folder == "book" and values.ROLE.search(source[0]):
+        source[0] = values.fill(source[0], page, Path(app.srcdir, folder), links=True)
 
 
 def tell_proofs_apart(app, doctree):
@@ -124,10 +133,12 @@ def copy_mathjax(app, exception):
 
 def setup(app):
     app.add_role("impl", Implementation())
+    app.add_directive("pair", Pair)
     app.add_directive("timings", Timings)
     app.add_directive("api", Api)
-    app.connect("config-inited", exclude_sources, priority=100)  # before the table of contents is read
+    app.connect("config-inited", exclude_notebooks, priority=100)  # before the table of contents is read
     app.connect("builder-inited", number_by_name, priority=900)  # after the extension that numbers across parts
+    app.connect("source-read", fill_in)
     app.connect("doctree-read", tell_proofs_apart)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", copy_mathjax)
