@@ -141,3 +141,10 @@ def test_the_training_of_the_readme_runs_and_is_not_run_twice(tmp_path, monkeypa
     assert capsys.readouterr().out == said
     assert second["history"].seconds == first["history"].seconds  # not one step was taken
     assert torch.equal(second["models"][2].effective_matrix(), first["models"][2].effective_matrix())
+    third = {}
+    exec(snippet("train(").replace("epochs=10", "epochs=12"), third)
+    assert third["history"].epochs[-1] == 12
+    assert third["history"].seconds > first["history"].seconds
+    for ours, theirs in (("lr=1e-3", "lr=2e-3"), ("(0, 2, 4)", "(0, 2, 3)"), ("seed(0)", "seed(1)"), ("=32", "=16")):
+        with pytest.raises(ValueError, match=r"^the checkpoint build/mine\.npz is of another training \(.*\); keep"):
+            exec(snippet("train(").replace(ours, theirs), {})

@@ -41,6 +41,14 @@ class History:
         for name, value in entry.items():
             self.rows.setdefault(name, []).append(np.asarray(value, np.float64))
 
+    def drop_last(self) -> None:
+        """Take the last entry back, and let members run that it stopped."""
+        for rows in (self.epochs, *self.rows.values()):
+            rows.pop()
+        stopped = self.stopped_at == self.steps.pop()
+        self.status = ["running" if stopped[i] else status for i, status in enumerate(self.status)]
+        self.stopped_at[stopped] = -1
+
     @property
     def values(self) -> dict[str, np.ndarray]:
         """Arrays ``(m, T, ...)`` by name."""

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from implicit_rank.autoencoder import Autoencoder
+from implicit_rank.parameters import resolve_device
 from implicit_rank.train.batches import Batches
 from implicit_rank.train.gradients import vectorised
 from implicit_rank.train.graph import stepper
 from implicit_rank.train.history import History
+from implicit_rank.train.identity import KEYS, difference, identity, recognised
 from implicit_rank.train.measure import measure
 from implicit_rank.train.memory import available_bytes, check_memory
 from implicit_rank.train.optimisers import optimiser, restore_state, state_arrays
@@ -51,7 +53,7 @@ class Training:
         memory: int | None = None,
     ):
         check(models, members, images, evaluation)
-        self.device = torch.device(device)
+        self.device = checked_device(device)
         memory = available_bytes(self.device) if memory is None else memory
         together = vectorised(settings, self.device, len(models))
         check_memory(models, tuple(images.shape[1:]), settings, memory, together)
@@ -78,6 +80,8 @@ class Training:
         self.step = 0
         self.running = torch.zeros(len(models), dtype=torch.float64, device=self.device)
         self.counted = 0
+        self.before_log = self.running.clone(), 0
+        self.identity: dict[str, np.ndarray] = {}
 
     def evaluation_width(self) -> int:
         """Return the width of the codes."""
@@ -98,9 +102,17 @@ class Training:
         return [i for i, status in enumerate(self.history.status) if status == "running"]
 
     def run(self, checkpoints: CheckpointFile | None = None, progress: Progress | None = None) -> History:
-        """Train until every member has stopped; resume first if there is a checkpoint."""
-        if checkpoints is not None and (arrays := checkpoints.load()) is not None:
-            self.restore(arrays)
+        """Train until every member has stopped; resume first if there is a checkpoint.
+
+        ValueError, one sentence, when the checkpoint is of another training: only its length may have changed.
+        """
+        if checkpoints is not None:
+            rules = self.rules[1:]  # the first is the settings' own
+            self.identity = identity(
+                self.models, self.members, self.batches.images, self.evaluation, self.settings, rules
+            )
+            if (arrays := checkpoints.load()) is not None:
+                self.resume(arrays, str(getattr(checkpoints, "path", "given")))
         before, began, saved = self.history.seconds, time.monotonic(), time.monotonic()
         seen_before, told = self.history.images_seen, 0.0
         with precision(self.settings):
@@ -145,6 +157,7 @@ class Training:
         stopped = [i for i in range(len(self.models)) if i not in active]
         mean[stopped] = np.nan
         self.history.append(self.step, self.step / self.batches.steps_per_epoch, {"loss": mean} | entry)
+        self.before_log = self.running.clone(), self.counted
         self.running.zero_()
         self.counted = 0
         for i in active:
@@ -163,16 +176,48 @@ class Training:
             self.stop(i, "finished")
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return everything that is needed to go on, as plain arrays."""
+        """Return everything that is needed to go on, as plain arrays, and what it is the state of."""
         arrays = {f"history/{name}": value for name, value in self.history.to_arrays().items()}
-        arrays["position"] = np.array([self.step, self.counted], np.int64)
-        arrays["running"] = self.running.cpu().numpy()
+        arrays |= self.identity
+        arrays["position"] = np.array([self.step, self.counted, self.before_log[1]], np.int64)
+        arrays["running"] = torch.stack([self.running, self.before_log[0]]).cpu().numpy()
         for i, (model, rule) in enumerate(zip(self.models, self.optimisers, strict=True)):
             for name, value in model.state_dict().items():
                 arrays[f"model/{i}/{name}"] = value.detach().cpu().numpy()
             for name, value in state_arrays(rule).items():
                 arrays[f"optimiser/{i}/{name}"] = value.detach().cpu().numpy()
         return arrays
+
+    def resume(self, arrays: dict[str, np.ndarray], where: str) -> None:
+        """Go on from a state of this very training, which may have been shorter (ValueError for any other)."""
+
+        def kept() -> np.ndarray:
+            names = [[name for name, _ in model.named_parameters()] for model in self.models]
+            return recognised([[arrays[f"model/{i}/{name}"] for name in own] for i, own in enumerate(names)])
+
+        theirs = {key: arrays[key] for key in KEYS if key in arrays}
+        why = difference(theirs, self.identity, kept)
+        done = int(arrays["position"][0])
+        if why is None and done > self.total:
+            why = f"steps: {done} done -> {self.total} wanted"
+        if why is not None:
+            raise ValueError(
+                f"the checkpoint {where} is of another training ({why}); keep this one's in another file, or delete it."
+            )
+        self.identity |= theirs  # models that were trained already are not at their start
+        self.restore(arrays)
+        self.lengthen()
+
+    def lengthen(self) -> None:
+        """Make the state of a shorter training one of this: its end is no end, nor an entry of the log by itself."""
+        if self.step >= self.total:
+            return
+        for i, status in enumerate(self.history.status):
+            if status == "finished":
+                self.history.status[i], self.history.stopped_at[i] = "running", -1
+        if self.history.steps[-1:] == [self.step] and self.step not in self.log_points:
+            self.history.drop_last()
+            self.running, self.counted = self.before_log[0].clone(), self.before_log[1]
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take up where :meth:`state` was taken."""
@@ -181,8 +226,9 @@ class Training:
             return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
         self.history = History.from_arrays(below("history/"))
-        self.step, self.counted = (int(v) for v in arrays["position"])
-        self.running = torch.from_numpy(arrays["running"].copy()).to(self.device)
+        self.step, self.counted, counted = (int(v) for v in arrays["position"])
+        self.running, running = torch.from_numpy(arrays["running"].copy()).to(self.device)
+        self.before_log = running, counted
         for i, (model, rule) in enumerate(zip(self.models, self.optimisers, strict=True)):
             weights = {name: torch.from_numpy(value.copy()) for name, value in below(f"model/{i}/").items()}
             model.load_state_dict(weights)
@@ -207,8 +253,10 @@ def train(
 
     ``images`` (n, c, h, w) uint8; ``evaluation`` likewise, else the first of ``images``; ``rules`` stop single members;
     ``checkpoints`` keeps the state, so that a killed run goes on with the same bits on a CPU at equal thread
-    count. ``memory`` is how many bytes may be used (default: what is free). Raises ValueError, in one sentence, for
-    images or members that do not fit, into each other or into memory.
+    count, and a finished one, asked for more epochs, as if it had been that long from the start; a state of another
+    training (data, settings, members, rules, architectures, start weights) is refused. ``memory`` is how many
+    bytes may be used (default: what is free). Raises ValueError, in one sentence, for images or members that
+    do not fit, into each other or into memory, and for a checkpoint of another training.
     """
     training = Training(
         models, members, images, settings, evaluation=evaluation, rules=rules, device=device, memory=memory
@@ -227,6 +275,16 @@ def precision(settings: Settings):
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
+def checked_device(device: torch.device | str) -> torch.device:
+    """Return the device, "auto" resolved; ValueError, one sentence, for one that cannot train."""
+    if str(device).partition(":")[0] == "mps":
+        raise ValueError(
+            "device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', not 'mps': "
+            "errors and spectra are measured in float64, which Apple's GPUs lack."
+        )
+    return resolve_device(str(device))
+
+
 def check(models, members, images: Tensor, evaluation: Tensor | None) -> None:
     """Refuse, in one sentence, what cannot be trained together."""
     if not models or len(models) != len(members):
@@ -234,11 +292,21 @@ def check(models, members, images: Tensor, evaluation: Tensor | None) -> None:
     for name, value in (("images", images), ("evaluation", evaluation)):
         if value is None:
             continue
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} must be a tensor (torch.from_numpy makes one), not {type(value).__name__}.")
         if value.ndim != 4 or value.dtype != torch.uint8:
             shape = tuple(value.shape)
             raise ValueError(f"{name} must be uint8 of shape (n, channels, height, width), not {value.dtype} {shape}.")
         if len(value) < 2:
             raise ValueError(f"{name} must be at least two, not {len(value)}.")
+    owner: dict[int, int] = {}
+    for i, model in enumerate(models):
+        twins = {owner.setdefault(id(p), i) for p in model.parameters()} - {i}
+        if twins:
+            raise ValueError(
+                f"models {min(twins)} and {i} of an ensemble are the same or share weights: "
+                "each member trains a model of its own, so build it again or take a copy.deepcopy."
+            )
     shapes = {
         tuple((name, tuple(p.shape)) for name, p in model.named_parameters() if not name.startswith("chain."))
         for model in models
