@@ -100,6 +100,38 @@ def test_bad_values_get_one_sentence(values, sentence):
     assert str(refused.value) == sentence
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" * 100_000,
+        "a" * 200_000,
+        [["a" * 1000] * 1000] * 50,
+        10**400,
+        int("9" * 4000) ** 2,
+        torch.empty(3, device="meta"),
+        torch.empty((), device="meta"),
+        b"1",
+        {1: "a" * 1000},
+    ],
+    ids=["brackets", "text", "lists", "huge", "unprintable", "no-values", "no-value", "bytes", "dict"],
+)
+@pytest.mark.parametrize("name", ["depth", "alpha", "seeds", "shape", "animate", "lr", "start", "steps"])
+def test_a_refusal_of_anything_is_one_short_sentence(name, value):
+    with pytest.raises(ParameterError, match=f"^{name} must be .*, not ") as refused:
+        Demo(**{name: value})
+    assert len(str(refused.value)) < 400
+
+
+def test_a_long_name_is_not_repeated_at_length():
+    with pytest.raises(ParameterError, match=r"^unknown parameter 'xxx.*; allowed: profile, depth") as refused:
+        Demo.from_dict({"x" * 200_000: 1})
+    assert len(str(refused.value)) < 400
+
+
+def test_every_digit_of_an_integer_counts():
+    assert Demo(depth="9007199254740993").depth == 9007199254740993
+
+
 def test_numeric_choices_hold_for_floats_too():
     @dataclasses.dataclass(frozen=True)
     class Chosen(Parameters):

@@ -145,7 +145,7 @@ def test_warnings_of_cells_are_noted(small_book):
 
 def test_an_unknown_parameter_is_refused(small_book):
     said = run_book(small_book, "book", "-p", "dpeth=8", "--execute-only", code=1)
-    assert said == "01_tiny: no parameter 'dpeth' (did you mean 'depth'?); allowed: profile, depth\n"
+    assert said == "01_tiny: unknown parameter 'dpeth' (did you mean 'depth'?); allowed: profile, depth.\n"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,11 @@ def test_values_from_the_command_line_have_types(text, value):
     parsed = execution.parse_value(text)
     assert parsed == value
     assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "-" * 100_000], ids=["brackets", "digits", "signs"])
+def test_what_no_parser_can_take_stays_text(text):
+    assert execution.parse_value(text) == text
 
 
 def test_a_preview_leaves_the_site_alone(small_book):

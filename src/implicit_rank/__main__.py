@@ -1,15 +1,24 @@
 """Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run | sweep | fetch`."""
 
 import argparse
+import contextlib
 import signal
 import sys
+import typing
 
 from implicit_rank.book import commands, fetch, runs, sweeps
 from implicit_rank.book.layout import BookError
 
 
+class Parser(argparse.ArgumentParser):
+    """As argparse's, but a refusal does not repeat thousands of characters."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        super().error(message if len(message) <= 500 else f"{message[:480]} ... ({len(message):,} characters)")
+
+
 def parser(arguments: list[str]) -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m implicit_rank", description=__doc__.split(":")[0] + ".")
+    top = Parser(prog="python -m implicit_rank", description="Command line of the book.")
     sub = top.add_subparsers(metavar="COMMAND", required=True)
     commands.add_to(sub)
     runs.add_to(sub)
@@ -26,17 +35,29 @@ def parser(arguments: list[str]) -> argparse.ArgumentParser:
 
 def claims_command(args: argparse.Namespace) -> int:
     from implicit_rank import claims
-    from implicit_rank.store import StoreError
+    from implicit_rank.store import StoreError, checkout
 
     try:
         print(claims.command(args))
     except StoreError as error:
         raise BookError(str(error)) from error
+    except claims.ClaimError as error:
+        if checkout() is None:  # there are no claims here: not the fault of what was asked for
+            raise BookError(str(error)) from error
+        raise
     return 0
+
+
+def speak_any_encoding() -> None:
+    """A character that the terminal's encoding lacks is printed as "?" instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # none at all, or not a text file
+            stream.reconfigure(errors="replace")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; what a person can mend is one sentence and exit code 1, bad usage 2, Ctrl-C 130."""
+    speak_any_encoding()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave as tidily as after Ctrl-C
     arguments = sys.argv[1:] if arguments is None else arguments
     args = parser(arguments).parse_args(arguments)

@@ -35,12 +35,13 @@ def say(line: str) -> None:
 def parse_parameters(texts: list[str]) -> dict:
     """NAME=VALUE texts as a dictionary of typed values."""
     from implicit_rank.book.execution import parse_value
+    from implicit_rank.parameters import shown
 
     given = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise BookError(f"-p takes NAME=VALUE, not {text!r}")
+            raise BookError(f"-p takes NAME=VALUE, not {shown(text)}")
         if name == "profile":
             raise BookError("the profile is chosen with --profile, not with -p")
         given[name] = parse_value(value)

@@ -1,7 +1,6 @@
 """Execute chapters through papermill, only when something their outputs depend on has changed."""
 
 import ast
-import difflib
 import hashlib
 import json
 import logging
@@ -18,6 +17,7 @@ import nbformat
 from implicit_rank.book import environment
 from implicit_rank.book.layout import BUDGETS, BookError, Layout, write_if_changed
 from implicit_rank.book.pairing import notebook_bytes, read_chapter
+from implicit_rank.parameters import unknown_name
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
 NOT_FOR_CHAPTERS = ("book", "__main__.py")  # parts of the package that no chapter's output depends on
@@ -58,7 +58,7 @@ def parse_value(text: str):
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: thousands of brackets
             continue
     return text
 
@@ -69,10 +69,8 @@ def check_parameters(given: dict, notebooks: dict[str, nbformat.NotebookNode]) -
     for name in given:
         if name in allowed:
             continue
-        close = difflib.get_close_matches(name, allowed, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
         where = ", ".join(notebooks) if len(notebooks) < 4 else "the selected chapters"
-        raise BookError(f"{where}: no parameter {name!r}{hint}; allowed: {', '.join(allowed) or 'none'}")
+        raise BookError(f"{where}: {unknown_name('parameter', name, allowed)}")
 
 
 def executed_folder(layout: Layout, profile: str, parameters: dict) -> Path:

@@ -5,6 +5,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from implicit_rank.parameters import shown
+
 PROFILES = ("smoke", "quick", "paper")
 BUDGETS = {"smoke": 20.0, "quick": 90.0}  # seconds per chapter on two CPU cores; "paper" has none
 CHAPTER_MARK = "kernelspec:"  # a page with this key in its front matter is executed
@@ -74,7 +76,7 @@ def select(pages: list[Path], only: list[str] | None) -> list[Path]:
         return pages
     for prefix in only:
         if not any(p.stem.startswith(prefix) for p in pages):
-            raise BookError(f"no chapter starts with {prefix!r}; there are {', '.join(p.stem for p in pages)}")
+            raise BookError(f"no chapter starts with {shown(prefix)}; there are {', '.join(p.stem for p in pages)}")
     return [p for p in pages if any(p.stem.startswith(prefix) for prefix in only)]
 
 

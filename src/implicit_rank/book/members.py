@@ -14,6 +14,8 @@ from typing import Any
 
 from implicit_rank.book.layout import PROFILES, BookError
 from implicit_rank.book.progress import describe
+from implicit_rank.folders import expanded
+from implicit_rank.parameters import LARGEST_SEED, shown
 
 _LISTED = 8  # values of one field that are written out
 
@@ -45,15 +47,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from the checkpoints of an interrupted run (default), or discard them",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be run, how big and how long it is")
-    parser.add_argument("--results", metavar="FOLDER", help="where runs are stored (default: book/results)")
+    parser.add_argument(
+        "--results", type=folder, metavar="FOLDER", help="where runs are stored (default: book/results)"
+    )
 
 
 def part(text: str) -> tuple[int, int]:
     """ "2/3" as (2, 3); argparse shows the message of a refused one."""
     left, slash, right = text.partition("/")
     if not (slash and left.isdigit() and right.isdigit() and 1 <= int(left) <= int(right)):
-        raise argparse.ArgumentTypeError(f"must be I/N with 1 <= I <= N, such as 1/2, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be I/N with 1 <= I <= N, such as 1/2, not {shown(text)}")
     return int(left), int(right)
+
+
+def folder(text: str) -> Path:
+    """The folder that an option names, "~" written out; argparse shows the message of a refused one."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must name a folder, not be empty")
+    try:
+        return expanded(text)
+    except FileNotFoundError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def experiments() -> list[str]:
@@ -87,8 +101,10 @@ def wanted(module: ModuleType, profile: str, seeds: list[int] | None) -> list:
     """The members of a profile; `seeds`, when given, takes the place of the profile's own."""
     if seeds is None:
         return list(module.presets(profile))
-    if any(seed < 0 for seed in seeds):
-        raise BookError(f"seeds must be 0 or more, not {min(seeds)}")
+    seeds = list(dict.fromkeys(seeds))
+    wrong = [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]
+    if wrong:
+        raise BookError(f"seeds must be from 0 to {LARGEST_SEED}, not {shown(wrong[0])}")
     if "seeds" in inspect.signature(module.presets).parameters:
         return list(module.presets(profile, seeds=tuple(seeds)))
     return [spec for spec in module.presets(profile) if spec.seed in seeds]

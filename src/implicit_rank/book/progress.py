@@ -25,7 +25,7 @@ class Progress:
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic):
         self.stream = stream or sys.stdout
         self.clock, self.bar = clock, None
-        self.live = self.stream.isatty()
+        self.live = self.stream is not None and self.stream.isatty()  # None: the output was closed
         self.first: tuple[float, float] | None = None  # clock and share of the first report
         self.shown: float | None = None
         self.finished = False

@@ -6,6 +6,7 @@ import time
 from implicit_rank.book import members
 from implicit_rank.book.layout import BookError
 from implicit_rank.book.progress import Progress
+from implicit_rank.parameters import shown
 
 
 def add_to(commands) -> None:
@@ -25,7 +26,7 @@ def add_to(commands) -> None:
 def positive(text: str) -> int:
     """A whole number of 1 or more; argparse shows the message of a refused one."""
     if not (text.isdigit() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more, not {shown(text)}")
     return int(text)
 
 

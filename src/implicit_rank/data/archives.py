@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from implicit_rank.folders import expanded, home
+
 MD5 = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -22,8 +24,8 @@ _PREFIX = {"train": "train", "test": "t10k"}
 def data_root() -> Path:
     """Return the folder of downloaded data: ``$IMPLICIT_RANK_DATA``, else the user's cache directory."""
     if given := os.environ.get("IMPLICIT_RANK_DATA"):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "implicit_rank"
+        return expanded(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "implicit_rank"
 
 
 def find_archive(name: str, root: Path | None = None) -> Path | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from implicit_rank.folders import expanded
+
 
 @dataclass(frozen=True)
 class FolderImages:
@@ -38,7 +40,7 @@ def folder_images(path: str | Path, size: int = 28, channels: int = 1) -> Folder
         raise ValueError(f"channels must be 1 or 3, not {channels}.")
     if size < 2:
         raise ValueError(f"size must be at least 2, not {size}.")
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}; folder:PATH needs the path of a folder of images.")
     pixels, read, skipped = [], [], []

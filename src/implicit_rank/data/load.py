@@ -11,6 +11,7 @@ from implicit_rank.data.idx import FASHION, MNIST, idx_images
 from implicit_rank.data.image_folder import labelled_folder
 from implicit_rank.data.images import Images, checked_size
 from implicit_rank.data.shapes import PRESETS, shapes
+from implicit_rank.folders import expanded
 
 SHAPES = {"shapes": "paper"} | {f"shapes-{preset}": preset for preset in PRESETS}
 IMAGE_NAMES = ("mnist", "mnist-12k", "fashion", "cifar10", "celeba", "digits", *SHAPES)
@@ -54,7 +55,7 @@ def load(
         return labelled_folder(name.removeprefix("folder:"), split, size, count, channels)
     if name in ("mnist-12k", "digits"):
         return {"mnist-12k": mnist_12k, "digits": digits}[name](split, size, count)
-    root = None if root is None else Path(root).expanduser()
+    root = None if root is None else expanded(root)
     if name in ("mnist", "fashion"):
         return idx_images({"mnist": MNIST, "fashion": FASHION}[name], split, size, count, root, download)
     return {"cifar10": cifar10, "celeba": celeba}[name](split, size, count, root, download)

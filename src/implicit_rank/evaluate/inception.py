@@ -11,6 +11,7 @@ import torch
 
 from implicit_rank.data import data_root
 from implicit_rank.evaluate.image_distance import CLASSIFIER_DISTANCE, FID, FeatureNetwork
+from implicit_rank.folders import expanded
 
 WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"
 SHA256_PREFIX = "6726825d"
@@ -56,7 +57,7 @@ def weights_file() -> Path | None:
 
 
 def _find(weights: Path | str | None) -> Path | None:
-    places = _places() if weights is None else [Path(weights).expanduser()]
+    places = _places() if weights is None else [expanded(weights)]
     return next((place for place in places if place.is_file()), None)
 
 

@@ -15,9 +15,21 @@ import types
 import typing
 from typing import Any
 
-from implicit_rank.parameters.coercion import ParameterError, coerce, plain, unknown_name
+from implicit_rank.parameters.coercion import ParameterError, coerce, plain, shown, unknown_name
 
-__all__ = ["ParameterError", "Parameters", "field_names", "field_types", "option", "resolve_device", "unknown_name"]
+__all__ = [
+    "LARGEST_SEED",
+    "ParameterError",
+    "Parameters",
+    "field_names",
+    "field_types",
+    "option",
+    "resolve_device",
+    "shown",
+    "unknown_name",
+]
+
+LARGEST_SEED = 2**31 - 1  # what every generator takes: PyTorch's, NumPy's and scikit-learn's, offsets added
 
 _NOTEBOOK_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open", "display"}
 _CHECKED = "_parameters_checked"  # left in a notebook's namespace by the first from_namespace
@@ -105,14 +117,14 @@ def resolve_device(name: str = "auto") -> Any:
         return torch.device("cuda" if count else "cpu")
     kind, colon, index = str(name).partition(":")
     if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
-        raise ParameterError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', not {name!r}.")
+        raise ParameterError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', not {shown(name)}.")
     if kind == "cuda" and not count:
         raise ParameterError(
-            f"device {name!r} was asked for, but PyTorch sees no CUDA device on this machine; use 'cpu' or 'auto'."
+            f"device {shown(name)} was asked for, but PyTorch sees no CUDA device on this machine; use 'cpu' or 'auto'."
         )
     if colon and int(index) >= count:
         raise ParameterError(
-            f"device {name!r} was asked for, but there are only {count} CUDA device(s), counted from 0."
+            f"device {shown(name)} was asked for, but there are only {count} CUDA device(s), counted from 0."
         )
     return torch.device(name)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import json
 import math
 import numbers
+import reprlib
 import types
 import typing
 from typing import Any
 
 _KINDS = {int: "an integer", float: "a finite number", bool: "true or false", str: "text", type(None): "none"}
 _PLURAL = {int: "integers", float: "finite numbers", bool: "true or false values", str: "texts"}
+_LONGEST = 100  # characters of a refused value that are repeated
 
 
 class ParameterError(ValueError):
@@ -22,9 +25,9 @@ class ParameterError(ValueError):
 def unknown_name(what: str, name: str, allowed: typing.Iterable[str]) -> str:
     """The sentence that refuses an unknown name: the closest match and everything that is allowed."""
     allowed = list(allowed)
-    close = difflib.get_close_matches(str(name), allowed, 1)
+    close = difflib.get_close_matches(str(name), allowed, 1) if len(str(name)) <= _LONGEST else []
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown {what} {name!r}{hint}; allowed: {', '.join(allowed) or 'none'}."
+    return f"unknown {what} {shown(name)}{hint}; allowed: {', '.join(allowed) or 'none'}."
 
 
 class _MismatchError(Exception):
@@ -36,12 +39,11 @@ def coerce(name: str, value: Any, kind: Any, limits: typing.Mapping[str, Any]) -
     try:
         return _convert(value, kind, limits)
     except _MismatchError:
-        shown = plain(value)
         close = ""
-        if isinstance(value, str) and limits.get("choices"):
+        if isinstance(value, str) and len(value) <= _LONGEST and limits.get("choices"):
             matches = difflib.get_close_matches(value, [str(choice) for choice in limits["choices"]], 1)
             close = f" (did you mean {matches[0]!r}?)" if matches else ""
-        raise ParameterError(f"{name} must be {_describe(kind, limits)}, not {shown!r}{close}.") from None
+        raise ParameterError(f"{name} must be {_describe(kind, limits)}, not {shown(value)}{close}.") from None
 
 
 def _convert(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
@@ -77,7 +79,10 @@ def _convert_tuple(value: Any, kinds: tuple, limits: typing.Mapping[str, Any]) -
     if isinstance(value, str):
         value = _parse_list(value)
     elif hasattr(value, "tolist"):  # NumPy arrays and tensors
-        value = value.tolist()
+        try:
+            value = value.tolist()
+        except (ValueError, RuntimeError):  # a tensor that holds no values
+            raise _MismatchError from None
     if not isinstance(value, (list, tuple, range)) or len(value) == 0:
         raise _MismatchError
     if kinds[-1] is Ellipsis:
@@ -93,7 +98,7 @@ def _parse_list(text: str) -> Any:
         for parse in (json.loads, ast.literal_eval):
             try:
                 return parse(stripped)
-            except (ValueError, SyntaxError):
+            except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: thousands of brackets
                 continue
         raise _MismatchError
     return [item.strip() for item in stripped.split(",")] if stripped else []
@@ -103,11 +108,14 @@ def _to_int(value: Any) -> int:
     number = _to_float(value)
     if number != int(number):
         raise _MismatchError
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):  # "1e4"; where it is digits, every one of them counts
+            return int(value)
     return int(value) if isinstance(value, numbers.Integral) else int(number)
 
 
 def _to_float(value: Any) -> float:
-    if isinstance(value, bool) or type(value).__name__ == "bool_":
+    if isinstance(value, (bool, bytes, bytearray)) or type(value).__name__ == "bool_":
         raise _MismatchError
     if not isinstance(value, (numbers.Real, str)):
         value = _scalar(value)
@@ -141,7 +149,10 @@ _SCALARS = {int: _to_int, float: _to_float, bool: _to_bool, str: _to_str}
 
 def _scalar(value: Any) -> Any:
     """A zero-dimensional array's or tensor's value; everything else unchanged."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    try:
+        return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    except (ValueError, RuntimeError):  # a tensor that holds no values
+        raise _MismatchError from None
 
 
 def _within(value: Any, limits: typing.Mapping[str, Any]) -> Any:
@@ -187,10 +198,27 @@ def _describe(kind: Any, limits: typing.Mapping[str, Any], plural: bool = False)
 def _describe_range(limits: typing.Mapping[str, Any]) -> str:
     least, above, most, below = (limits.get(key) for key in ("least", "above", "most", "below"))
     if least is not None and most is not None:
-        return f" from {least:g} to {most:g}"
+        return f" from {_limit(least)} to {_limit(most)}"
     words = (("of at least", least), ("above", above), ("of at most", most), ("below", below))
-    said = " and ".join(f"{word} {limit:g}" for word, limit in words if limit is not None)
+    said = " and ".join(f"{word} {_limit(limit)}" for word, limit in words if limit is not None)
     return f" {said}" if said else ""
+
+
+def _limit(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def shown(value: Any) -> str:
+    """The value as a refusal quotes it: its `repr`, with the middle left out where it is long."""
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = brief.maxlong = _LONGEST
+    brief.maxlist = brief.maxtuple = brief.maxdict = brief.maxset = 12
+    try:
+        value = plain(value)
+        text = brief.repr(value)
+    except (ValueError, RecursionError, RuntimeError):  # an integer of thousands of digits, a tensor without values
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 2 * _LONGEST else f"{text[:_LONGEST]}...{text[-_LONGEST // 2 :]}"
 
 
 def plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from implicit_rank.folders import expanded, home
 from implicit_rank.store import files
 from implicit_rank.store.disk import checkout
 from implicit_rank.store.files import StoreError
@@ -99,7 +100,7 @@ class Checkpoints:
 def checkpoint_folder() -> Path:
     """$IMPLICIT_RANK_CHECKPOINTS, else build/checkpoints of the checkout, else a folder in the user's cache."""
     if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE]).expanduser()
+        return expanded(os.environ[VARIABLE])
     top = checkout()
     return top / "build" / "checkpoints" if top else _user_cache() / "implicit_rank" / "checkpoints"
 
@@ -131,7 +132,7 @@ def checkpoints_with(specs: Iterable[Spec], folder: str | os.PathLike | None = N
     wanted = {spec_hash(spec) for spec in specs}
     found = {}
     for name in sorted({spec.experiment for spec in specs}):
-        for path in sorted((root / name).glob("*.npz")):
+        for path in sorted((root / name).glob("[!.]*.npz")):
             identity = _identity(path)
             if wanted & set(identity["members"]):
                 found[path] = identity
@@ -191,7 +192,7 @@ def _short(text: str) -> str:
 
 def _user_cache() -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        return Path(os.environ.get("LOCALAPPDATA", home() / "AppData" / "Local"))
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from implicit_rank.folders import expanded, home
 from implicit_rank.parameters import unknown_name
 from implicit_rank.store import files
 from implicit_rank.store.files import StoreError, damaged
@@ -139,7 +140,7 @@ class Store:
 
     def experiments(self) -> list[str]:
         """The names of all experiments with stored runs."""
-        return sorted({path.parent.name for path in self.root.glob("*/*.json")})
+        return sorted({path.parent.name for path in self.root.glob("*/[!.]*.json")})
 
     def check(self, experiment: str | None = None) -> dict[Path, str]:
         """The damaged files (of one experiment or of all) and what is wrong with each."""
@@ -167,11 +168,11 @@ class Store:
 
     def _paths(self, experiment: str) -> list[Path]:
         folder = self.root / experiment
-        return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+        return sorted(folder.glob("[!.]*.json"))
 
     def _path(self, spec: Spec) -> Path | None:
         # By hash, not by full name: the readable part changes when a default does.
-        return next(iter(sorted((self.root / spec.experiment).glob(f"*-{spec_hash(spec)}.json"))), None)
+        return next(iter(sorted((self.root / spec.experiment).glob(f"[!.]*-{spec_hash(spec)}.json"))), None)
 
     def _record(self, path: Path) -> Record:
         key, record = self._read.get(path, (None, None))
@@ -271,14 +272,14 @@ def checkout() -> Path | None:
 def default_root() -> Path:
     """$IMPLICIT_RANK_RESULTS, else the checkout's book/results, else a folder in the user's own data."""
     if os.environ.get("IMPLICIT_RANK_RESULTS"):
-        return Path(os.environ["IMPLICIT_RANK_RESULTS"]).expanduser()
+        return expanded(os.environ["IMPLICIT_RANK_RESULTS"])
     top = checkout()
     return top / "book" / "results" if top else _user_data() / "implicit_rank" / "results"
 
 
 def _user_data() -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        return Path(os.environ.get("LOCALAPPDATA", home() / "AppData" / "Local"))
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        return home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or home() / ".local" / "share")

@@ -4,7 +4,7 @@ The fingerprint is a hash over the normalised syntax trees of everything that an
 (and its Spec classes) can reach by name: functions, classes and constants of the experiment's own module and,
 through imports, of the other modules of this package, transitively. Normalised means: comments, docstrings,
 annotations, help texts of options and the messages of ``raise`` do not count, and neither do formatting or
-the Python version. Not part of a result, and therefore never followed: parameters, store, sweep, claims,
+the Python version. Not part of a result, and therefore never followed: parameters, folders, store, sweep, claims,
 figures, glue and book. So editing a figure, a measure, a preset or prose leaves stored runs fresh; editing
 the trainer, or a formula it uses, makes them stale; adding a function beside it does not.
 
@@ -22,7 +22,7 @@ from pathlib import Path
 
 PACKAGE = "implicit_rank"
 FOLDER = Path(__file__).resolve().parent.parent
-NOT_FOLLOWED = {"parameters", "store", "sweep", "claims", "figures", "glue", "book", "__main__"}
+NOT_FOLLOWED = {"parameters", "folders", "store", "sweep", "claims", "figures", "glue", "book", "__main__"}
 _IGNORED_FIELDS = {"annotation", "returns", "type_comment", "type_params", "kind", "ctx"}
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, ClassVar
 
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 from implicit_rank.store.fingerprint import fingerprint
 
 PROFILES = ("smoke", "quick", "paper")  # ascending
@@ -19,7 +19,7 @@ class Spec(Parameters):
     experiment: ClassVar[str] = ""
 
     profile: str = option("quick", "how much is run: smoke, quick or paper", choices=PROFILES)
-    seed: int = option(0, "random seed of this member", least=0)
+    seed: int = option(0, "random seed of this member", least=0, most=LARGEST_SEED)
 
     def __post_init__(self):
         super().__post_init__()
