@@ -9,4 +9,4 @@ paper = Store().select("deep_linear", profile="paper", data="synthetic")
 vanilla = filter_records(paper, start="none")[0]
 chain = filter_records(paper, start="orthogonal", depth=16, alpha=2.0, scale=0.001)[0]
 target = Path(__file__).parents[1] / "book/_static/cover.png"
-queue(vanilla, chain).savefig(target, dpi=144, metadata={"Software": None})
+queue([vanilla, chain]).savefig(target, dpi=144, metadata={"Software": None})

@@ -107,7 +107,7 @@ def test_figure_1_shows_a_stopped_member_up_to_its_end():
 
 def test_figure_5a(synthetic):
     (record,) = filter_records(synthetic, start="orthogonal", depth=4, alpha=2.0, seed=0)
-    figure = check(sun2021.figure_5a(record), legends=False)
+    figure = check(sun2021.figure_5a([record]), legends=False)
     assert [axis.get_ylabel() for axis in figure.axes] == ["singular value"] * 2
     for axis, name in zip(figure.axes, ("effective", "codes"), strict=True):
         lines = axis.get_lines()
@@ -141,14 +141,14 @@ def test_laws(synthetic):
 def groups_of(synthetic):
     return {
         "no chain": filter_records(synthetic, start="none"),
-        "N = 2": filter_records(synthetic, start="orthogonal", depth=2, alpha=2.0),
-        "N = 4": filter_records(synthetic, start="orthogonal", depth=4, alpha=2.0),
+        "orthogonal, N = 2": filter_records(synthetic, start="orthogonal", depth=2, alpha=2.0),
+        "orthogonal, N = 4": filter_records(synthetic, start="orthogonal", depth=4, alpha=2.0),
     }
 
 
 def test_noise(synthetic):
     groups = groups_of(synthetic)
-    figure = sun2021.noise(groups)
+    figure = sun2021.noise([r for records in groups.values() for r in records])
     (axis,) = figure.axes
     assert isinstance(figure, Figure)
     assert axis.get_xlabel()
@@ -161,7 +161,7 @@ def test_noise(synthetic):
 
 def test_threshold_sensitivity(synthetic):
     groups = groups_of(synthetic)
-    (axis,) = check(sun2021.threshold_sensitivity(groups)).axes
+    (axis,) = check(sun2021.threshold_sensitivity([r for records in groups.values() for r in records])).axes
     assert labels(axis) == list(groups)
     for line, records in zip(axis.get_lines(), groups.values(), strict=False):
         thresholds, ranks = line.get_data()
@@ -171,17 +171,17 @@ def test_threshold_sensitivity(synthetic):
 
 
 def test_final_spectra(synthetic):
-    groups = {name: records[:1] for name, records in groups_of(synthetic).items() if name != "no chain"}
-    (axis,) = check(sun2021.final_spectra(groups)).axes
-    assert labels(axis) == list(groups)
-    values = groups["N = 2"][0].arrays["effective_final"]
+    records = groups_of(synthetic)["orthogonal, N = 2"][:1]
+    (axis,) = check(sun2021.final_spectra(records)).axes
+    assert labels(axis) == [f"start at {records[0].spec['scale']:g}"]
+    values = records[0].arrays["effective_final"]
     np.testing.assert_allclose(axis.get_lines()[0].get_ydata(), np.maximum(values / values[0], 1e-6))
 
 
 def test_queue(runs):
     digits = filter_records(runs, data="digits", seed=0)
     chain, plain = filter_records(digits, start="orthogonal")[0], filter_records(digits, start="none")[0]
-    left, right = check(sun2021.queue(plain, chain)).axes
+    left, right = check(sun2021.queue([chain, plain])).axes
     assert left.get_title(loc="left") == "(a) no chain"
     assert right.get_title(loc="left") == "(b) 4 linear layers"
     assert labels(right) == [str(k) for k in range(1, 9)]
@@ -257,7 +257,7 @@ def test_the_house_style_does_not_leak_and_ignores_the_readers():
 def test_drawing_leaves_no_figure_open(synthetic):
     from matplotlib import pyplot
 
-    sun2021.figure_5a(filter_records(synthetic, start="orthogonal")[0])
+    sun2021.figure_5a(filter_records(synthetic, start="orthogonal"))
     sun2021_theory.relative_speed([2])
     assert pyplot.get_fignums() == []
 

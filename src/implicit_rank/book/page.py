@@ -17,6 +17,7 @@ from implicit_rank import claims
 from implicit_rank.book.groups import Groups, groups_of
 from implicit_rank.book.layout import BookError, find_layout
 from implicit_rank.figures import captions, cost
+from implicit_rank.figures.style import nothing
 from implicit_rank.glue import glue
 from implicit_rank.parameters import Parameters
 from implicit_rank.store import Record, Spec, live_record, provenance
@@ -83,7 +84,8 @@ class Page:
         }
         for tab, records in pools.items():
             if records is not None and (records or tab == "stored"):
-                self._put(name, tab, draw(records), self._tell(records))
+                figure = draw(records) if records else nothing("No stored run of this figure is there.")
+                self._put(name, tab, figure, self._tell(records))
         for tab, figure in others.items():
             self._put(name, tab, figure, "")
 

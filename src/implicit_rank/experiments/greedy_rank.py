@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from implicit_rank.experiments.deep_linear import DeepLinear, grid, small, vanilla
 from implicit_rank.parameters import Parameters, option
+from implicit_rank.store import Record, filter_records
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,21 @@ class GreedyRankChapter(Parameters):
         """Return a vanilla member and one with a chain on scikit-learn's digits."""
         base = self.base("digits")
         return [*vanilla(base, (0,)), *grid(base, self.init, (self.closely(),), (self.alpha,), (0,))]
+
+    def looked_at(self, live: Sequence[Record], alpha: float | None = None) -> list[Record]:
+        """The runs of the depth looked at closely, one a seed."""
+        alpha = self.alpha if alpha is None else alpha
+        return filter_records(live, start=self.init, depth=self.closely(), alpha=alpha)
+
+    def queues(self, live: Sequence[Record]) -> list[Record]:
+        """The runs without a chain, and those of every depth at the alpha looked at closely."""
+        return [r for r in live if r.spec["start"] == "none" or r.spec["alpha"] == self.alpha]
+
+    def under_the_laws(self, live: Sequence[Record], *alphas: float) -> list[Record]:
+        """The runs from the orthogonal start, of alpha 1 and 2 unless others are named."""
+        return [r for r in filter_records(live, start="orthogonal") if r.spec["alpha"] in (alphas or (1.0, 2.0))]
+
+    def three_kinds(self, live: Sequence[Record]) -> list[Record]:
+        """The runs without a chain, of four layers from the standard start, and those looked at closely."""
+        standard = filter_records(live, start="default", depth=4)
+        return filter_records(live, start="none") + standard + self.looked_at(live)

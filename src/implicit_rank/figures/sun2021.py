@@ -16,6 +16,7 @@ from implicit_rank.experiments.deep_linear_measures import (
     size_over_law,
     time_over_law,
 )
+from implicit_rank.figures.slider import Html, moving_bars
 from implicit_rank.figures.style import COLOURS, canvas, house, legend, letter, nothing, ramp, strokes
 from implicit_rank.store import filter_records
 
@@ -70,8 +71,9 @@ def figure_1(records: Sequence, rank_threshold: float | None = None) -> Figure:
     return figure
 
 
-def figure_5a(record) -> Figure:
+def figure_5a(records: Sequence) -> Figure:
     """Draw the leading singular values of W_e and of the codes against steps, for one run (Sun 2021, Figure 5(a))."""
+    record = records[0]
     steps, count = record.arrays["steps"], record.spec["true_rank"]
     with house():
         figure, axes = canvas(2, 1, height=4.6, sharex=True)
@@ -142,8 +144,28 @@ def laws(records: Sequence) -> Figure:
     return figure
 
 
-def noise(groups: dict[str, Sequence]) -> Figure:
+def rising(records: Sequence, count: int = 60) -> Html:
+    """Bars of the leading singular values of one run, which a slider moves through about `count` of its steps."""
+    record = records[0]
+    keep = np.unique(np.linspace(0, len(record.arrays["steps"]) - 1, count).astype(int))
+    panels = {"effective matrix": record.arrays["effective"][keep], "codes": record.arrays["codes"][keep]}
+    words = "Bars of the sixteen leading singular values; eight of them rise one after another as the slider moves."
+    return moving_bars(record.arrays["steps"][keep], panels, words, marked=record.spec["true_rank"])
+
+
+def kinds(records: Sequence) -> dict[str, list]:
+    """Runs by kind of model, in the order of the records: "no chain", "standard, N = 4"."""
+    names: dict[str, list] = {}
+    for record in records:
+        start, depth = record.spec["start"], record.spec["depth"]
+        name = {"none": "no chain", "default": f"standard, N = {depth}"}.get(start, f"{start}, N = {depth}")
+        names.setdefault(name, []).append(record)
+    return names
+
+
+def noise(records: Sequence) -> Figure:
     """Draw, per kind of model, the error against the clean signal on the training data and on fresh samples."""
+    groups = kinds(records)
     with house():
         figure, axis = canvas(height=0.55 * len(groups) + 1.1)
         for row, records in enumerate(groups.values()):
@@ -165,10 +187,10 @@ def noise(groups: dict[str, Sequence]) -> Figure:
     return figure
 
 
-def threshold_sensitivity(groups: dict[str, Sequence]) -> Figure:
+def threshold_sensitivity(records: Sequence) -> Figure:
     """Draw the final code rank against the threshold that defines it, the median over seeds, per kind of model."""
     thresholds = np.logspace(-4, -0.7, 60)
-    groups = {name: records for name, records in groups.items() if records}
+    groups = kinds(records)
     with house():
         figure, axis = canvas(height=3.2)
         for (name, records), style in zip(groups.items(), strokes(len(groups)), strict=True):
@@ -183,8 +205,11 @@ def threshold_sensitivity(groups: dict[str, Sequence]) -> Figure:
     return figure
 
 
-def final_spectra(groups: dict[str, Sequence]) -> Figure:
-    """Draw the final singular values of W_e, normalised by the largest, per kind of start; all seeds."""
+def final_spectra(records: Sequence) -> Figure:
+    """Draw the final singular values of W_e, normalised by the largest, per scale of the start; all seeds."""
+    groups: dict[str, list] = {}
+    for record in records:
+        groups.setdefault(f"start at {record.spec['scale']:g}", []).append(record)
     with house():
         figure, axis = canvas(height=3.2)
         for (name, records), style in zip(groups.items(), strokes(len(groups)), strict=True):
@@ -203,8 +228,10 @@ def final_spectra(groups: dict[str, Sequence]) -> Figure:
     return figure
 
 
-def queue(vanilla, chain, count: int = 8) -> Figure:
+def queue(records: Sequence, count: int = 8) -> Figure:
     """Draw the fitted share of the leading data modes against steps: together without a chain, in a queue with one."""
+    vanilla = next(r for r in records if r.spec["start"] == "none")
+    chain = next(r for r in records if r.spec["start"] != "none")
     with house():
         figure, axes = canvas(1, 2, height=3.1, sharey=True)
         depth = chain.spec["depth"]
