@@ -96,14 +96,26 @@ def test_the_package_is_part_of_the_key_but_the_pipeline_is_not(tmp_path, monkey
     package = tmp_path / "package"
     (package / "book").mkdir(parents=True)
     (package / "spectra.py").write_text("a")
-    (package / "book" / "site.py").write_text("a")
+    for name in ("site.py", "page.py", "groups.py"):
+        (package / "book" / name).write_text("a")
     monkeypatch.setattr(layout.Layout, "package", package)
     here = layout.Layout(tmp_path)
     before = execution.surroundings(here)
     (package / "book" / "site.py").write_text("b")
     assert execution.surroundings(here) == before
-    (package / "spectra.py").write_text("b")
-    assert execution.surroundings(here) != before
+    for name in ("spectra.py", "book/page.py"):
+        (package / name).write_text("b")
+        assert execution.surroundings(here) != before, name
+        (package / name).write_text("a")
+        assert execution.surroundings(here) == before, name
+
+
+def test_the_groups_of_a_chapter_run_it_again_and_no_other(small_book):
+    (small_book / "book" / "runs").mkdir()
+    (small_book / "book" / "runs" / "02_other.toml").write_text('experiment = "x"\n')
+    assert "up to date" in run_book(small_book, "book", "--profile", "smoke", "--execute-only")
+    (small_book / "book" / "runs" / "01_tiny.toml").write_text('experiment = "x"\n')
+    assert "01_tiny: executing" in run_book(small_book, "book", "--profile", "smoke", "--execute-only")
 
 
 def test_a_broken_chapter_is_named_and_the_others_run(small_book):

@@ -20,7 +20,8 @@ from implicit_rank.book.pairing import notebook_bytes, read_chapter
 from implicit_rank.parameters import unknown_name
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
-NOT_FOR_CHAPTERS = ("book", "__main__.py")  # parts of the package that no chapter's output depends on
+NOT_FOR_CHAPTERS = ("book", "__main__.py")  # parts of the package that no chapter's output depends on ...
+FOR_CHAPTERS = ("page.py", "groups.py")  # ... but for these modules of `book`, which chapters call
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def surroundings(layout: Layout) -> str:
             digest.update(path.read_bytes())
 
     add(layout.package, layout.package, NOT_FOR_CHAPTERS)
+    for name in FOR_CHAPTERS:
+        digest.update((layout.package / "book" / name).read_bytes())
     results = Path(os.environ.get("IMPLICIT_RANK_RESULTS") or layout.book / "results")
     add(results, results.parent)
     add(layout.book / "claims", layout.book)
@@ -106,10 +109,12 @@ def surroundings(layout: Layout) -> str:
     return digest.hexdigest()
 
 
-def key(notebook: nbformat.NotebookNode, parameters: dict, around: str) -> str:
-    """What the outputs depend on: code, parameters and surroundings. Not the prose."""
+def key(notebook: nbformat.NotebookNode, parameters: dict, around: str, groups: str = "") -> str:
+    """What the outputs depend on: code, parameters, the chapter's groups of runs and surroundings. Not the prose."""
     code = [c.source for c in code_cells(notebook)]
-    return hashlib.sha256(json.dumps([code, parameters, around], sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([code, parameters, around, groups], sort_keys=True, default=str).encode()
+    ).hexdigest()
 
 
 def splice(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -150,7 +155,9 @@ def execute(
         notebook = notebooks[source.stem]
         known = parameter_names(notebook)
         passed = {k: v for k, v in ({"profile": profile} | given).items() if k in known}
-        target, wanted = folder / f"{source.stem}.ipynb", key(notebook, passed, around)
+        groups = layout.book / "runs" / f"{source.stem}.toml"
+        named = groups.read_text(encoding="utf-8") if groups.is_file() else ""
+        target, wanted = folder / f"{source.stem}.ipynb", key(notebook, passed, around, named)
         done = None if force else stored(target)
         if done is not None and done.metadata.implicit_rank.key == wanted:
             write_if_changed(target, notebook_bytes(splice(notebook, done)))

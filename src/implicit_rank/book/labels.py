@@ -43,13 +43,14 @@ class Labels:
             elif fence := _FENCE.match(line):
                 kind = _COUNTED.get(fence[2]) or (fence[2][4:].capitalize() if fence[2].startswith("prf:") else "")
                 has_number = kind and fence[2] != "prf:proof" and not line.rstrip().endswith("-end")
-                inside = (fence[2], numbered(kind)) if has_number else None
-                if inside:
+                inside = (fence[2], numbered(kind)) if has_number else ("math", "") if fence[2] == "math" else None
+                if has_number:
                     self.numbers[page, number] = inside[1]
                     if fence[2] == "pair":
                         self.words[f"fig-{fence[3].strip()}"] = (page, inside[1])
             elif inside and (option := _OPTION.match(line)):
-                self.words[option[2]] = (page, inside[1])
+                words = f"({numbered('')[1:]})" if inside[0] == "math" else inside[1]
+                self.words[option[2]] = (page, words)
             elif equation := _EQUATION.search(line):
                 self.words[equation[1]] = (page, f"({numbered('')[1:]})")
 

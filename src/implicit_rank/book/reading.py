@@ -64,8 +64,11 @@ class Reader:
         inner = self._block(body).strip("\n")
         if kind in ("pair", "glue:figure"):
             return f"**{number}.** {inner}" if inner else ""
-        if kind in ("tab-set",):
+        if kind == "tab-set":
             return inner
+        if kind == "math":
+            words = self.labels.words.get(options.get("label"), ("", ""))[1]
+            return "\n".join(["$$", *body, *([f"\\tag{{{words.strip('()')}}}"] if words else []), "$$"])
         if kind == "tab-item":
             return f"*{argument}*\n\n{inner}\n"
         if kind == "solution-start":  # cells follow, which nothing can fold

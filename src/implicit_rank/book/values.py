@@ -125,14 +125,14 @@ class _Evaluation:
             found = self.of(arguments[0])
             values = list(found.values()) if isinstance(found, Mapping) else [found]
             return OF_NUMBERS[name](values, self.form)
-        return self._number(name, [self.of(argument) for argument in arguments])
+        return self._number(name, arguments)
 
-    def _number(self, name: str, arguments: Sequence[Any]) -> Any:
+    def _number(self, name: str, arguments: Sequence[ast.expr]) -> Any:
         function = self.groups.number(name)
         if function is None:
             known = [*OF_A_GROUP, *OF_NUMBERS, *self.groups]
             raise BookError(unknown_name("group, number or function", name, known))
-        found = function(self.groups, *arguments)
+        found = function(self.groups, *(self.of(argument) for argument in arguments))
         if found is None:
             raise MissingRunError(name)
         return found

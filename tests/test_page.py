@@ -1,0 +1,95 @@
+"""The page that a chapter begins with."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from implicit_rank.book import page as page_module
+from implicit_rank.book.groups import Groups
+from implicit_rank.book.page import Page
+from implicit_rank.figures.captions import runs_shown
+from implicit_rank.parameters import Parameters, option
+from implicit_rank.store import Spec, Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy(Spec):
+    experiment: ClassVar[str] = "toy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Parameters):
+    device: str = option("cpu", "device")
+
+
+class Experiment:
+    """Two members' results, whatever is asked for."""
+
+    asked: ClassVar[list] = []
+
+    @classmethod
+    def run(cls, specs, device):
+        cls.asked.append((list(specs), device))
+        result = dataclasses.make_dataclass("Result", ["spec", "scalars", "arrays", "seconds"])
+        return [result(spec, {"x": 1.0 * spec.seed}, {"y": np.ones(2)}, 0.5) for spec in specs]
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    Experiment.asked.clear()
+    monkeypatch.setattr(page_module, "experiment_of", lambda spec: Experiment)
+    shown = []
+    monkeypatch.setattr(page_module, "glue", lambda name, value: shown.append((name, value)))
+    store = Store(tmp_path)
+    for seed in (0, 1):
+        store.save(Toy(profile="paper", seed=seed), {"x": 5.0})
+    found = Page(
+        "02_x", Settings(), Groups("02_x", {"experiment": "toy", "all": {}, "none": {"seed": 9}}, store), runs_shown
+    )
+    found.shown = shown
+    return found
+
+
+def test_members_run_once_each_on_the_pages_device_and_are_live(page):
+    records = page.run([Toy(seed=3), Toy(seed=4), Toy(seed=3)])
+    assert [record.seed for record in records] == [3, 4]
+    assert page.live == records
+    assert Experiment.asked == [([Toy(seed=3), Toy(seed=4)], "cpu")]
+    assert records[0].provenance["seconds"] == 0.5
+    assert page.run([]) == []
+
+
+def test_a_figure_is_drawn_of_stored_and_live_runs_and_says_which(page, capsys):
+    page.run([Toy(seed=3)])
+    page.show("cats", lambda records: f"drawn of {[r.seed for r in records]}", "all", samples="a sample")
+    assert [value for name, value in page.shown if name.startswith("fig-")] == [
+        "drawn of [0, 1]",
+        "drawn of [3]",
+        "a sample",
+    ]
+    assert [name for name, _ in page.shown if name.startswith("fig-")] == [
+        "fig-cats-stored",
+        "fig-cats-live",
+        "fig-cats-samples",
+    ]
+    words = dict(page.shown)
+    assert words["runs-cats-stored"].startswith("Profile paper, 2 runs, seeds 0 and 1")
+    assert words["runs-cats-live"].startswith("Profile quick, 1 run, seed 3")
+    assert "Stored run. Profile paper" in capsys.readouterr().out
+
+
+def test_what_is_not_there_is_left_out_or_said(page):
+    page.show("dogs", lambda records: records[0], "none", [])
+    assert [name for name, _ in page.shown] == ["fig-dogs-stored", "runs-dogs-stored"]
+    assert "No stored run" in page.shown[0][1].axes[0].texts[0].get_text()
+
+
+def test_blocks_of_a_table_are_headed_by_their_runs(page):
+    assert list(page.blocks("none")) == []
+    page.run([Toy(seed=3)])
+    assert [len(records) for records in page.blocks("all").values()] == [2, 1]
+    stored, live = page.blocks("all")
+    assert stored.startswith("Stored: Profile paper")
+    assert live == "This build"
