@@ -143,12 +143,12 @@ def test_a_folder_of_images_says_what_it_skipped(folder):
     assert images.pixels.shape == (5, 6, 6)
     assert images.read == ("0.png", "1.png", "2.png", "3.png", "more/grey.jpg")
     assert [name for name, _ in images.skipped] == ["broken.png", "notes.txt"]
-    assert images.skipped[1][1] == "not an image"
-    assert "5 images read, 2 files skipped" in images.summary()
+    assert images.skipped[1][1] == "not an image that Pillow can read"
+    assert "5 images read, 2 skipped" in images.summary()
     assert data.folder_images(folder, size=6, channels=3).pixels.shape == (5, 6, 6, 3)
     moments = data.second_moments(f"folder:{folder}", size=6)
     assert moments.width == 36
-    assert "2 files skipped" in moments.provenance
+    assert "2 skipped" in moments.provenance
     X = data.samples(f"folder:{folder}", size=6)
     torch.testing.assert_close(X.T @ X / 5, moments.C)
 
@@ -157,7 +157,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no folder"):
         data.folder_images(tmp_path / "nowhere")
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(ValueError, match=r"no readable image \(a.txt: not an image\)"):
+    with pytest.raises(ValueError, match=r"no readable image \(a.txt: not an image that Pillow can read\)"):
         data.folder_images(tmp_path)
     with pytest.raises(ValueError, match="channels must be 1 or 3"):
         data.folder_images(tmp_path, channels=2)

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "implicit_rank"
 LAYERS = (
-    ("parameters", "folders", "spectra", "theory"),
+    ("parameters", "folders", "tree", "spectra", "theory"),
     ("chain", "nets", "autoencoder", "data"),
     ("linear", "train", "evaluate"),
     ("store", "experiments", "sweep"),
@@ -16,7 +16,7 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Within a layer too there is an order: these may be imported by their neighbours, never the other way round.
-BASES = ("parameters", "folders", "spectra", "chain", "nets", "train", "store", "book")
+BASES = ("parameters", "folders", "tree", "spectra", "chain", "nets", "train", "store", "book")
 TOP = "__init__"  # implicit_rank/__init__.py shows names of any layer, and only on use
 
 

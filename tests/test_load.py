@@ -180,6 +180,7 @@ def test_bad_images_and_subsets_are_refused(call, message):
         ({"count": 10_001}, "from 1 to 10000"),
         ({"name": "digits", "split": "test", "count": 356}, "from 1 to 355 for digits .test."),
         ({"channels": 1}, "channels can be chosen for folder:PATH only"),
+        ({"background": "black"}, "background can be chosen for folder:PATH only"),
         ({"name": "folder:"}, "needs the path of a folder"),
     ],
 )
@@ -206,7 +207,7 @@ def test_a_folder_is_split_and_says_what_it_skipped(tmp_path):
     assert train.labels is None
     skipped = train.provenance["skipped"]
     assert [entry.split(":")[0] for entry in skipped] == ["03b.png", "notes.txt"]
-    assert skipped[1] == "notes.txt: not an image"
+    assert skipped[1] == "notes.txt: not an image that Pillow can read"
     assert train.provenance == json.loads(json.dumps(train.provenance))
     assert data.load(f"folder:{tmp_path}", count=3, channels=1).images.shape == (3, 1, 32, 32)
 
@@ -238,7 +239,7 @@ def test_a_folder_without_images_or_without_the_split_is_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no folder"):
         data.load(f"folder:{tmp_path / 'nowhere'}")
     (tmp_path / "a.png").write_text("text")
-    with pytest.raises(ValueError, match=r"no readable image \(a.png: not an image\)"):
+    with pytest.raises(ValueError, match=r"no readable image \(a.png: not an image that Pillow can read\)"):
         data.load(f"folder:{tmp_path}")
     for name in ("b", "c", "d"):
         paint(tmp_path / f"{name}.png", 7)

@@ -27,6 +27,7 @@ def load(
     count: int | None = None,
     download: bool = False,
     channels: int | None = None,
+    background: str = "white",
 ) -> Images:
     """Return a split of an image data set as a uint8 tensor (n, c, size, size), with labels and provenance.
 
@@ -36,7 +37,8 @@ def load(
     ``size`` is the papers' unless given: 64 for CelebA, 32 for all others. ``count`` takes the first images only
     (shapes: makes so many). ``root`` is the folder of data sets in torchvision's layout, :func:`data_root` unless
     given; ``download`` allows to fetch what is missing into it, otherwise the network is never touched. ``seed``
-    belongs to shapes, ``channels`` (1 or 3) to folders.
+    belongs to shapes; ``channels`` (1 or 3) and ``background``, the colour on which transparent images are laid, to
+    folders (:func:`implicit_rank.data.image_folder.labelled_folder`).
 
     Raises ValueError for anything that is not allowed and for files that are not the published ones,
     FileNotFoundError for files that are not there, ConnectionError for a download that failed.
@@ -48,11 +50,13 @@ def load(
         raise ValueError(f"split must be {valid}, not {split!r}.")
     if channels is not None and not name.startswith("folder:"):
         raise ValueError(f"channels can be chosen for folder:PATH only, not for {name!r}.")
+    if background != "white" and not name.startswith("folder:"):
+        raise ValueError(f"background can be chosen for folder:PATH only, not for {name!r}.")
     size = checked_size((64 if name == "celeba" else 32) if size is None else size)
     if name in SHAPES:
         return shapes(SHAPES[name], split, count, size, seed)
     if name.startswith("folder:"):
-        return labelled_folder(name.removeprefix("folder:"), split, size, count, channels)
+        return labelled_folder(name.removeprefix("folder:"), split, size, count, channels, background)
     if name in ("mnist-12k", "digits"):
         return {"mnist-12k": mnist_12k, "digits": digits}[name](split, size, count)
     root = None if root is None else expanded(root)
