@@ -243,7 +243,7 @@ def test_the_checkpoint_of_an_ensemble_follows_members_and_code(tmp_path, monkey
     staged = checkpoint_of(specs[3:], tmp_path, stage="first", code="implicit_rank.spectra")
     assert one.path.parent == tmp_path / "toy"
     others = [checkpoint_of(specs[:2], tmp_path), checkpoint_of(specs[2::-1], tmp_path)]
-    monkeypatch.setattr(module, "fingerprint", lambda name: "newer code")
+    monkeypatch.setattr(module, "code_of", lambda spec: "newer code")
     others.append(checkpoint_of(specs[:3], tmp_path))
     assert len({one.path, staged.path, *(other.path for other in others)}) == 5
     for other in (one, others[0], others[2]):

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import math
 import shutil
+import types
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from implicit_rank import claims
 from implicit_rank.claims import wording
 from implicit_rank.claims.grammar import Claim
 from implicit_rank.claims.verdicts import combine, estimate, judge_each, judge_interval, trend
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option
 from implicit_rank.store import Spec, Store
 
@@ -32,7 +34,7 @@ MEASURES = {
     "twice": lambda record: 2 * record.scalars["value"],
     "broken": lambda record: record.scalars["absent"],
 }
-FREE = {"made": claims.Experiment("made", MEASURES, None, ("profile", "seed", "depth", "alpha"))}
+FREE = {"made": Experiment(Made, presets=lambda profile, seeds=None: [], run=lambda specs, **_: [], measures=MEASURES)}
 
 
 def planned(*specs):
@@ -538,7 +540,9 @@ def small_ledger(tmp_path, store, monkeypatch):
     )
     put(store, [8, 8, 8], profile="quick", depth=4)
     put(store, [8, 8.5, 9], profile="quick", depth=8)
-    monkeypatch.setattr("implicit_rank.claims.report.known_experiments", lambda: FREE)
+    monkeypatch.setattr(
+        "implicit_rank.claims.report.register", types.SimpleNamespace(names=lambda: ["made"], experiment=FREE.get)
+    )
     monkeypatch.setattr("implicit_rank.claims.report.load_claims", lambda given=None: claims.load_claims(folder))
     monkeypatch.setenv("IMPLICIT_RANK_RESULTS", str(store.root))
     return folder

@@ -10,8 +10,8 @@ LAYERS = (
     ("parameters", "folders", "tree", "spectra", "theory"),
     ("chain", "nets", "autoencoder", "data"),
     ("linear", "train", "evaluate"),
-    ("store", "experiments", "sweep"),
-    ("claims", "figures", "glue"),
+    ("store", "experiments"),
+    ("sweep", "claims", "figures", "glue"),
     ("book", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

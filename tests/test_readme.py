@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from implicit_rank.__main__ import parser
-from implicit_rank.book import members
 from implicit_rank.book.layout import chapters, find_layout, select
 from implicit_rank.claims import ledger
 from implicit_rank.claims.score import END, START, score_table, with_score
+from implicit_rank.experiments import register
 
 README = Path(__file__).parents[1] / "README.md"
 RUNNING = README.parent / "book" / "running.md"
@@ -75,7 +75,7 @@ def test_the_command_line_takes_what_a_page_says(page, verbs):
     assert {words[0] for words in found} == verbs
     for words in found:
         args = vars(parser(words).parse_args(words))  # leaves the test by SystemExit where it is refused
-        assert args.get("experiment") in (None, *members.experiments())
+        assert args.get("experiment") in (None, *register.names())
         if args.get("only"):
             for chapter in select(chapters(find_layout(README.parent)), args["only"]):
                 assert {text.partition("=")[0] for text in args["parameter"]} <= parameters(chapter)

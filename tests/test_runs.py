@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import types
 
 import pytest
 import toy_sweep
@@ -12,14 +11,14 @@ from toy_sweep import Toy, diary
 from implicit_rank import __main__ as program
 from implicit_rank.book import members, runs
 from implicit_rank.book.progress import Progress, describe
+from implicit_rank.experiments import register
 from implicit_rank.store import Store, StoreError, checkpoint_of
 
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """`command("run", "toy_sweep", ...)` prints into tmp_path/results; returns (exit code, printed, errors)."""
-    monkeypatch.setattr(members, "experiments", lambda: ["toy_sweep"])
-    monkeypatch.setattr(members, "importlib", types.SimpleNamespace(import_module=lambda name: toy_sweep))
+    monkeypatch.setattr(register, "MODULES", {})  # the toy alone
     monkeypatch.setenv("IMPLICIT_RANK_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setattr(program.signal, "signal", lambda *_: None)
     monkeypatch.chdir(tmp_path)  # the toy keeps its diary there
@@ -68,8 +67,8 @@ def test_members_are_run_once_and_then_skipped(command, store, tmp_path, verb):
 def test_run_takes_the_experiments_batches_in_the_order_asked_for(command, tmp_path, monkeypatch):
     told = []
     specs = [Toy(seed=seed, pause=pause) for seed, pause in ((0, 0.0), (1, 0.001), (2, 0.0), (3, 0.0), (4, 0.001))]
-    monkeypatch.setattr(toy_sweep, "presets", lambda profile, seeds=None: specs)
-    monkeypatch.setattr(toy_sweep, "cost", lambda spec: 1 + spec.seed, raising=False)
+    toy_sweep.changed(monkeypatch, presets=lambda profile, seeds=None: specs)
+    toy_sweep.changed(monkeypatch, cost=lambda spec: 1 + spec.seed)
     monkeypatch.setattr(runs, "Progress", lambda: contextlib.nullcontext(lambda *report: told.append(report)))
     checkpoint_of([specs[1], specs[4]]).save({"step": 3, "sum": [3, 12]})
     assert command("run", "toy_sweep")[0] == 0
@@ -78,7 +77,7 @@ def test_run_takes_the_experiments_batches_in_the_order_asked_for(command, tmp_p
     assert shares == sorted(shares)
     assert shares[3:5] == [pytest.approx(4 / 15), pytest.approx(11 / 15)]  # costs 1 + 3, then 2 + 5
     assert shares[-1] == 1
-    monkeypatch.delattr(toy_sweep, "batches")
+    toy_sweep.changed(monkeypatch, batches=None)
     command("run", "toy_sweep", "--force")
     assert diary(tmp_path, "begin")[-1][2] == (0, 1, 2, 3, 4)  # one who groups for himself is handed all of them
 
@@ -122,7 +121,7 @@ def test_interrupted_says_what_is_kept(command, monkeypatch):
         on_done(toy_sweep.Result(specs[0], {}, {}))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(toy_sweep, "run", run)
+    toy_sweep.changed(monkeypatch, run=run)
     for verb, kept in (("run", "1 of 4"), ("sweep", "1 of 3")):
         code, said, _ = command(verb, "toy_sweep")
         assert code == 130
@@ -172,21 +171,22 @@ def test_without_a_name_experiments_are_listed(command):
         command("sweep")[1]
         == command("run")[1]
         == (
-            "toy_sweep            A tiny experiment for the tests of sweeps: its members sleep, write down "
+            "toy_sweep                A tiny experiment for the tests of sweeps: its members sleep, write down "
             "what they do, and fail on demand.\n"
         )
     )
 
 
 def test_the_real_experiments_are_found():
-    assert {"deep_linear", "recovery", "rotation"} <= set(members.experiments())
+    assert {"deep_linear", "recovery", "rotation"} <= set(register.names())
 
 
 def test_failed_members_are_named_and_the_exit_code_is_1(command, monkeypatch):
-    monkeypatch.setattr(
-        toy_sweep,
-        "presets",
-        lambda profile, seeds=None: [Toy(seed=seed, fail=fail) for seed in (0, 1) for fail in ("never", "refused")],
+    toy_sweep.changed(
+        monkeypatch,
+        presets=lambda profile, seeds=None: [
+            Toy(seed=seed, fail=fail) for seed in (0, 1) for fail in ("never", "refused")
+        ],
     )
     code, said, _ = command("sweep", "toy_sweep")
     assert code == 1
@@ -212,7 +212,7 @@ def test_differences_list_values_and_count_words():
 
 
 def test_the_estimate_is_of_like_runs_or_the_experiments_own(store):
-    plan = members.Plan("toy", toy_sweep, store, [], [Toy(seed=seed) for seed in range(10)])
+    plan = members.Plan(register.experiment("toy_sweep"), store, [], [Toy(seed=seed) for seed in range(10)])
     assert members.estimate(plan, "cpu") == pytest.approx(10 * 4 * 0.01)
     assert members.estimate(plan, "cuda") is None
     for seed, seconds, device in ((0, 20, "cpu"), (1, 40, "cpu"), (2, 2, "cuda:0")):
@@ -229,19 +229,19 @@ def test_dear_members_are_no_measure_for_cheap_ones(store, monkeypatch):
     write(store, cheap, 25, device="cpu")
     write(store, dear, 9000, device="cpu")
     several = [dataclasses.replace(cheap, seed=seed) for seed in (1, 2)]
-    assert members.estimate(members.Plan("toy", toy_sweep, store, [], several), "cpu") == 50
+    assert members.estimate(members.Plan(register.experiment("toy_sweep"), store, [], several), "cpu") == 50
     new = dataclasses.replace(cheap, pause=2.0)
-    mixed = members.Plan("toy", toy_sweep, store, [], [*several, new])
+    mixed = members.Plan(register.experiment("toy_sweep"), store, [], [*several, new])
     assert members.estimate(mixed, "cpu") == pytest.approx(50 + 4 * 2.0)  # the new one by the experiment's own word
-    monkeypatch.delattr(toy_sweep, "estimate")
+    mixed.experiment = toy_sweep.changed(monkeypatch, estimate=None)
     assert members.estimate(mixed, "cpu") == 50 + (25 + 9000) / 2
 
 
 @pytest.mark.parametrize("name", ["ablations", "greedy_images", "known_dimension", "irmae_images"])
 def test_autoencoders_say_how_long_they_take(name, store):
     for variant in (name, f"{name}_full"):
-        module = members.load(variant)
-        plan = members.Plan(variant, module, store, [], module.presets("smoke")[:1])
+        experiment = members.load(variant)
+        plan = members.Plan(experiment, store, [], experiment.presets("smoke")[:1])
         assert 0 < members.estimate(plan, "cpu") < 600
 
 
@@ -249,12 +249,12 @@ def test_a_size_that_cannot_be_told_is_no_reason_to_stop(store, monkeypatch):
     def missing(specs):
         raise FileNotFoundError("no images in /data")
 
-    monkeypatch.setattr(toy_sweep, "size", missing)
-    assert members.sizes(toy_sweep, [Toy()]) == ["size: unknown (no images in /data)"]
-    monkeypatch.setattr(toy_sweep, "estimate", lambda specs, device: missing(specs))
-    assert members.estimate(members.Plan("toy", toy_sweep, store, [], [Toy()]), "cpu") is None
-    monkeypatch.delattr(toy_sweep, "size")
-    assert members.sizes(toy_sweep, [Toy()]) == []
+    toy_sweep.changed(monkeypatch, size=missing)
+    assert members.sizes(register.experiment("toy_sweep"), [Toy()]) == ["size: unknown (no images in /data)"]
+    toy_sweep.changed(monkeypatch, estimate=lambda specs, device: missing(specs))
+    assert members.estimate(members.Plan(register.experiment("toy_sweep"), store, [], [Toy()]), "cpu") is None
+    toy_sweep.changed(monkeypatch, size=None)
+    assert members.sizes(register.experiment("toy_sweep"), [Toy()]) == []
 
 
 @pytest.mark.parametrize(

@@ -437,6 +437,13 @@ PACKAGE = {
     "@rule\ndef adam(x):\n    return x\n\ndef train(spec):\n    return RULES['adam'](spec)\n",
     "experiments/split.py": "from implicit_rank.experiments.split_run import run\n",
     "experiments/split_run.py": "def run(specs):\n    return specs + 1\n\ndef cost():\n    return 2\n",
+    "twins/__init__.py": "",
+    "twins/one.py": "from implicit_rank.twins.left import half\n\ndef run(specs):\n    return half(specs)\n",
+    "twins/other.py": "from implicit_rank.twins import right\n\ndef run(specs):\n    return right.half(specs)\n",
+    "twins/left.py": "SHARE = 2\n\ndef half(x):\n    return x / SHARE\n",
+    "twins/right.py": "SHARE = 0.5\n\ndef half(x):\n    return x / SHARE\n",
+    "experiments/twins.py": "from implicit_rank.twins import one, other\n\ndef run(specs):\n"
+    "    return one.run(specs) - other.run(specs)\n",
     "figures/__init__.py": "def draw():\n    pass\n",
     "experiments/__init__.py": "",
     "experiments/demo.py": '''
@@ -476,7 +483,10 @@ def presets(profile):
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A miniature implicit_rank to edit; returns edit(file, old, new) -> has the fingerprint changed?"""
+    """A miniature implicit_rank to edit: edit({file: [(old, new), ...], ...}) -> has a fingerprint changed?
+
+    Instead of edits a file may have its new name, or text if it is a new one.
+    """
     module = sys.modules[fingerprint_function.__module__]
     for name, text in PACKAGE.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -486,14 +496,21 @@ def package(tmp_path, monkeypatch):
     def current():
         module._read.cache_clear()
         fingerprint.cache_clear()
-        return [fingerprint(f"implicit_rank.experiments.{name}") for name in ("demo", "split")]
+        return [fingerprint(f"implicit_rank.experiments.{name}") for name in ("demo", "split", "twins")]
 
-    def edit(name, old, new):
-        before, text = current(), (tmp_path / name).read_text()
-        assert old in text
-        (tmp_path / name).write_text(text.replace(old, new))
+    def edit(changes):
+        before = current()
+        for name, change in changes.items():
+            if isinstance(change, str) and (tmp_path / name).exists():
+                (tmp_path / name).rename(tmp_path / change)
+                continue
+            text = change if isinstance(change, str) else (tmp_path / name).read_text()
+            for old, new in change if isinstance(change, list) else []:
+                assert old in text
+                text = text.replace(old, new)
+            (tmp_path / name).write_text(text)
         after = current()
-        (tmp_path / name).write_text(text)
+        assert None not in after
         return after != before
 
     yield edit
@@ -516,7 +533,7 @@ def package(tmp_path, monkeypatch):
     ],
 )
 def test_editing_what_computes_makes_stale(package, name, old, new):
-    assert package(name, old, new)
+    assert package({name: [(old, new)]})
 
 
 @pytest.mark.parametrize(
@@ -536,7 +553,58 @@ def test_editing_what_computes_makes_stale(package, name, old, new):
     ],
 )
 def test_editing_anything_else_does_not(package, name, old, new):
-    assert not package(name, old, new)
+    assert not package({name: [(old, new)]})
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        {  # a whole file
+            "linear/loop.py": "linear/steps.py",
+            "linear/__init__.py": [(".loop", ".steps")],
+        },
+        {  # one definition, into a file with another registry beside it
+            "spectra.py": [("FACTOR = 2\n", "from implicit_rank.constants import FACTOR\n")],
+            "constants.py": "FACTOR = 2\n\ndef unused():\n    return FACTOR\n",
+        },
+        {  # the same function under another alias, and imported at the top
+            "chain.py": [("import spectra", "import spectra as measures"), ("spectra.used", "measures.used")],
+            "experiments/demo.py": [
+                ("from implicit_rank import linear", "from implicit_rank.chain import Chain as Line\nimport numpy"),
+                ("    from implicit_rank.chain import Chain\n", "    from implicit_rank import linear\n"),
+                ("Chain()", "Line()"),
+                ("def helper(specs):\n", "def helper(specs):\n    from implicit_rank import linear\n"),
+            ],
+        },
+        {  # what an experiment runs, into a module of its own
+            "experiments/split.py": [("split_run import run", "split_more import run")],
+            "experiments/split_run.py": "experiments/split_more.py",
+        },
+        {  # both of two namesakes, each into the other's place
+            "twins/left.py": "twins/middle.py",
+            "twins/right.py": "twins/left.py",
+            "twins/one.py": [("twins.left", "twins.middle")],
+            "twins/other.py": [("import right", "import left"), ("right.half", "left.half")],
+        },
+    ],
+)
+def test_moving_and_renaming_modules_does_not(package, moves):
+    assert not package(moves)
+
+
+@pytest.mark.parametrize(
+    "swap",
+    [
+        {
+            "twins/one.py": [("twins.left", "twins.right")],
+            "twins/other.py": [("import right", "import left"), ("right.half", "left.half")],
+        },
+        {"experiments/twins.py": [("one.run(specs) - other.run(specs)", "other.run(specs) - one.run(specs)")]},
+        {"twins/left.py": [("SHARE = 2", "SHARE = 0.5")], "twins/right.py": [("SHARE = 0.5", "SHARE = 2")]},
+    ],
+)
+def test_swapping_namesakes_makes_stale(package, swap):
+    assert package(swap)
 
 
 def test_stale_runs_are_marked_and_may_count_as_missing(store, monkeypatch):

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from implicit_rank.experiments import register
 from implicit_rank.experiments.result import Result
 from implicit_rank.parameters import option
 from implicit_rank.store import Spec, checkpoint_of
@@ -41,7 +42,7 @@ def estimate(specs, device):
     return sum(spec.steps * spec.pause for spec in specs) if device == "cpu" else None
 
 
-def batches(specs, memory=None):
+def batches(specs, memory=None, device="cpu"):
     """Pairs of members that share everything but the seed."""
     groups = {}
     for spec in specs:
@@ -95,3 +96,15 @@ def run(specs, device="cpu", progress=None, on_done=None):
     note(first.folder, "end", specs, step)
     checkpoint.remove()
     return results
+
+
+EXPERIMENT = register.add(
+    register.Experiment(Toy, presets, run, measures={}, batches=batches, estimate=estimate, size=size)
+)
+
+
+def changed(monkeypatch, **parts):
+    """The toy with other parts, such as `run`, in the register."""
+    other = dataclasses.replace(register.experiment("toy_sweep"), **parts)
+    monkeypatch.setitem(register._ADDED, "toy_sweep", other)
+    return other

@@ -20,10 +20,10 @@ import importlib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from implicit_rank.book.layout import BookError
+from implicit_rank.experiments import register
 from implicit_rank.parameters import unknown_name
 from implicit_rank.store import Record, Store, filter_records
 
@@ -77,7 +77,7 @@ class Groups(Mapping):
 
     def measure(self, name: str, measure: str) -> Callable[[Record], float]:
         """A measure of a group's runs: one of its experiment's MEASURES, or else a stored scalar of that name."""
-        measures = module_of(self.experiment_of(name)).MEASURES
+        measures = register.experiment(self.experiment_of(name)).measures
         if measure in measures:
             return measures[measure]
         records = self[name]
@@ -108,11 +108,6 @@ def groups_of(book: Path, chapter: str, store: Store | None = None) -> Groups:
         return Groups(chapter, tomllib.loads(path.read_text(encoding="utf-8")), store)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BookError(f"book/runs/{path.name} cannot be read: {error}") from error
-
-
-def module_of(experiment: str) -> ModuleType:
-    """The module of an experiment."""
-    return importlib.import_module(f"implicit_rank.experiments.{experiment}")
 
 
 @functools.cache

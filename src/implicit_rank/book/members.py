@@ -2,18 +2,16 @@
 
 import argparse
 import dataclasses
-import importlib
-import inspect
-import pkgutil
 import statistics
 import tempfile
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from implicit_rank.book.layout import PROFILES, BookError
 from implicit_rank.book.progress import describe
+from implicit_rank.experiments import register
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.folders import expanded
 from implicit_rank.parameters import LARGEST_SEED, shown
 
@@ -24,8 +22,7 @@ _LISTED = 8  # values of one field that are written out
 class Plan:
     """The wanted members of one experiment, and those of them that are to be run."""
 
-    name: str
-    module: ModuleType
+    experiment: Experiment
     store: Any
     wanted: list
     todo: list
@@ -70,44 +67,29 @@ def folder(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def experiments() -> list[str]:
-    """The names of all modules of implicit_rank.experiments that have presets, in alphabetical order."""
-    from implicit_rank import experiments as package
-
-    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
-    return sorted(
-        n for n in names if {"presets", "run"} <= set(dir(importlib.import_module(f"{package.__name__}.{n}")))
-    )
-
-
-def load(name: str) -> ModuleType:
-    """The module of an experiment; BookError names the closest and all allowed ones."""
-    from implicit_rank.parameters import unknown_name
-
-    names = experiments()
-    if name not in names:
-        raise BookError(unknown_name("experiment", name, names))
-    return importlib.import_module(f"implicit_rank.experiments.{name}")
+def load(name: str) -> Experiment:
+    """The experiment of a name; BookError names the closest and all allowed ones."""
+    try:
+        return register.experiment(name)
+    except ValueError as error:
+        raise BookError(str(error)) from error
 
 
 def list_experiments() -> None:
     """Print every experiment's name and the first line of its docstring."""
-    for name in experiments():
-        about = (importlib.import_module(f"implicit_rank.experiments.{name}").__doc__ or "").strip().splitlines()
-        print(f"{name:20} {about[0] if about else ''}")
+    for name in register.names():
+        print(f"{name:24} {register.about(name)}")
 
 
-def wanted(module: ModuleType, profile: str, seeds: list[int] | None) -> list:
+def wanted(experiment: Experiment, profile: str, seeds: list[int] | None) -> list:
     """The members of a profile; `seeds`, when given, takes the place of the profile's own."""
     if seeds is None:
-        return list(module.presets(profile))
-    seeds = list(dict.fromkeys(seeds))
+        return list(experiment.presets(profile))
+    seeds = tuple(dict.fromkeys(seeds))
     wrong = [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]
     if wrong:
         raise BookError(f"seeds must be from 0 to {LARGEST_SEED}, not {shown(wrong[0])}")
-    if "seeds" in inspect.signature(module.presets).parameters:
-        return list(module.presets(profile, seeds=tuple(seeds)))
-    return [spec for spec in module.presets(profile) if spec.seed in seeds]
+    return list(experiment.presets(profile, seeds=seeds))
 
 
 def share(specs: list, which: tuple[int, int] | None) -> list:
@@ -134,7 +116,7 @@ def estimate(plan: Plan, device: str) -> float | None:
     guess = 0.0
     if rest:
         try:
-            guess = plan.module.estimate(rest, device) if hasattr(plan.module, "estimate") else None
+            guess = plan.experiment.estimate and plan.experiment.estimate(rest, device)
         except (ValueError, OSError):  # the data are not there, say: the run itself will tell
             guess = None
         if guess is None and longest:
@@ -155,12 +137,12 @@ def prepare(args: argparse.Namespace, device: str, where: str, processes: int = 
     """
     from implicit_rank.store import Store, discard_checkpoints, unfinished_ensembles
 
-    module, store = load(args.experiment), Store(args.results)
-    specs = share(wanted(module, args.profile, args.seeds), args.part)
-    plan = Plan(args.experiment, module, store, specs, specs if args.force else store.missing(specs, stale=args.stale))
+    experiment, store = load(args.experiment), Store(args.results)
+    specs = share(wanted(experiment, args.profile, args.seeds), args.part)
+    plan = Plan(experiment, store, specs, specs if args.force else store.missing(specs, stale=args.stale))
     outdated = 0 if args.force or args.stale else len(store.missing(specs, stale=True)) - len(plan.todo)
     kept = len(specs) - len(store.missing(specs))
-    print(f"{plan.name}, profile {args.profile}: {counted(len(specs), 'member')}, {kept} of them stored.")
+    print(f"{experiment.name}, profile {args.profile}: {counted(len(specs), 'member')}, {kept} of them stored.")
     if outdated:
         print(f"{outdated} of the stored ones are of older code; --stale runs them again.")
     if not plan.todo:
@@ -169,7 +151,7 @@ def prepare(args: argparse.Namespace, device: str, where: str, processes: int = 
     seconds = estimate(plan, device)
     how_long = describe(seconds and seconds / processes)
     print(f"To run {where}: {counted(len(plan.todo), 'member')}, {how_long}; into {store.root}.")
-    for line in [*differences(plan.todo), *sizes(module, plan.todo)]:
+    for line in [*differences(plan.todo), *sizes(experiment, plan.todo)]:
         print(f"  {line}")
     begun = unfinished_ensembles(plan.todo)
     if begun and args.resume:
@@ -203,14 +185,14 @@ def differences(specs: list) -> list[str]:
     return lines
 
 
-def sizes(module: ModuleType, specs: list) -> list[str]:
+def sizes(experiment: Experiment, specs: list) -> list[str]:
     """One line from the experiment's ``size(specs)``, if it has one: numbers by name; "bytes..." are in bytes."""
-    if not hasattr(module, "size"):
+    if experiment.size is None:
         return []
     from implicit_rank.sweep import in_bytes
 
     try:
-        facts = module.size(specs)
+        facts = experiment.size(specs)
     except (ValueError, OSError) as error:  # the data are not there, say: the rest is still worth knowing
         return [f"size: unknown ({error})"]
     words = []

@@ -16,12 +16,12 @@ from typing import Any
 from implicit_rank import claims
 from implicit_rank.book.groups import Groups, groups_of
 from implicit_rank.book.layout import BookError, find_layout
+from implicit_rank.experiments import register
 from implicit_rank.figures import captions, cost
 from implicit_rank.figures.style import nothing
 from implicit_rank.glue import glue
 from implicit_rank.parameters import Parameters
 from implicit_rank.store import Record, Spec, live_record, provenance
-from implicit_rank.sweep.ensembles import experiment_of
 
 TABS = {"stored": "Stored run", "live": "This build"}
 Draw = Callable[[Sequence[Record]], Any]
@@ -60,7 +60,7 @@ class Page:
         specs = list(dict.fromkeys(specs))
         if not specs:
             return []
-        results = experiment_of(specs[0]).run(specs, device=self.device)
+        results = register.experiment(specs[0].experiment).run(specs, device=self.device)
         records = [live_record(r.spec, r.scalars, r.arrays, provenance(self.device, r.seconds)) for r in results]
         self.live += records
         return records

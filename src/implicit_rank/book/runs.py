@@ -40,7 +40,7 @@ def run_command(args: argparse.Namespace) -> int:
     try:
         with Progress() as progress:
             for part, within in portions(plan, device, progress):
-                plan.module.run(part, device=device, progress=within, on_done=keep)
+                plan.experiment.run(part, device=device, progress=within, on_done=keep)
     except KeyboardInterrupt:
         print(f"\nInterrupted: {len(saved)} of {len(plan.todo)} are stored; the same command goes on from there.")
         return 130
@@ -58,11 +58,11 @@ def portions(plan: members.Plan, device: str, progress: Callable[[float, str], N
     from implicit_rank.sweep import ensembles_of
 
     parts = [plan.todo]
-    if hasattr(plan.module, "batches"):
+    if plan.experiment.batches:
         place = {spec: i for i, spec in enumerate(plan.todo)}
-        parts = ensembles_of(plan.module, plan.todo, device=device)
+        parts = ensembles_of(plan.experiment, plan.todo, device=device)
         parts.sort(key=lambda part: min(place[spec] for spec in part))
-    cost = getattr(plan.module, "cost", lambda spec: 1.0)
+    cost = plan.experiment.cost or (lambda spec: 1.0)
     ends = [0.0, *itertools.accumulate(sum(map(cost, part)) for part in parts)]
     for part, (begin, end) in zip(parts, itertools.pairwise(ends), strict=True):
 

@@ -4,9 +4,9 @@
 statistics, `judging` decides, `report` and `page` show the result as text and as HTML.
 """
 
-from implicit_rank.claims.evidence import Case, Experiment
+from implicit_rank.claims.evidence import Case
 from implicit_rank.claims.grammar import Claim, ClaimError, load_claims, read_claims
-from implicit_rank.claims.judging import Judgement, judge, known_experiments
+from implicit_rank.claims.judging import Judgement, judge
 from implicit_rank.claims.page import badges, counts, errata, meanings, rows_for, scoreboard
 from implicit_rank.claims.report import (
     add_arguments,
@@ -26,7 +26,6 @@ __all__ = [
     "Case",
     "Claim",
     "ClaimError",
-    "Experiment",
     "Judgement",
     "add_arguments",
     "badges",
@@ -35,7 +34,6 @@ __all__ = [
     "differing",
     "errata",
     "judge",
-    "known_experiments",
     "ledger",
     "load_claims",
     "meanings",

@@ -8,23 +8,14 @@ reader's extra runs change no verdict, and deleting one planned run turns its ro
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from implicit_rank.claims.grammar import Claim
 from implicit_rank.claims.verdicts import Estimate, estimate, judge_each, judge_interval, trend
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.run_ranks import at_common_error
-from implicit_rank.store import PROFILES, Record, Spec, Store, spec_hash
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Experiment:
-    """What the ledger needs of an experiment: its measures and, for the plan, its presets and spec fields."""
-
-    name: str
-    measures: Mapping[str, Callable[[Record], float]]
-    presets: Callable[[str], Sequence[Spec]] | None = None
-    fields: tuple[str, ...] = ()
+from implicit_rank.store import PROFILES, Record, Store, spec_hash
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +44,7 @@ def label_of(setting: Mapping[str, Any]) -> str:
 @functools.cache
 def _plan(experiment: Experiment, profile: str) -> dict[str, dict[str, Any]]:
     """The runs fixed beforehand at a profile: hash -> spec fields."""
-    specs = experiment.presets(profile) if experiment.presets else []
-    return {spec_hash(spec): spec.to_dict() for spec in specs if spec.experiment == experiment.name}
+    return {spec_hash(spec): spec.to_dict() for spec in experiment.presets(profile)}
 
 
 class Evidence:

@@ -1,14 +1,13 @@
 """The judge: every case of a claim at the highest profile with all its runs, combined into one verdict."""
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Mapping
 
-from implicit_rank.claims.evidence import Case, Evidence, Experiment, label_of
+from implicit_rank.claims.evidence import Case, Evidence, label_of
 from implicit_rank.claims.grammar import Claim
 from implicit_rank.claims.verdicts import Estimate, combine
-from implicit_rank.store import PROFILES, Spec, Store
+from implicit_rank.experiments.register import Experiment
+from implicit_rank.store import PROFILES, Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,24 +46,6 @@ class Judgement:
     def n(self) -> int:
         """The only case's number of seeds, else the smallest over the cases."""
         return min((case.numbers.n if case.numbers else 0 for case in self.cases), default=0)
-
-
-def known_experiments() -> dict[str, Experiment]:
-    """Every experiment of the package by name, found by its module's MEASURES and Spec subclass."""
-    import implicit_rank.experiments as package
-
-    found = {}
-    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        module = importlib.import_module(info.name)
-        if not hasattr(module, "MEASURES"):
-            continue
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Spec) and value.__module__ == info.name:
-                fields = tuple(field.name for field in dataclasses.fields(value))
-                found[value.experiment] = Experiment(
-                    value.experiment, module.MEASURES, getattr(module, "presets", None), fields
-                )
-    return found
 
 
 def judge(claim: Claim, store: Store, experiments: Mapping[str, Experiment]) -> Judgement:
@@ -135,6 +116,6 @@ def _misfit(claim: Claim, experiments: Mapping[str, Experiment]) -> str:
         return f"the experiment {claim.experiment!r} has no measure {claim.measure!r}"
     used = [*claim.select, *claim.cases, *claim.lower, *claim.upper, *([claim.along] if claim.along else [])]
     for name in used:
-        if experiment.fields and name not in experiment.fields:
+        if name not in experiment.fields:
             return f"the experiment {claim.experiment!r} has no spec field {name!r}"
     return ""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from implicit_rank.claims import wording
 from implicit_rank.claims.grammar import ClaimError, load_claims
-from implicit_rank.claims.judging import Judgement, judge, known_experiments
+from implicit_rank.claims.judging import Judgement, judge
 from implicit_rank.claims.score import write_score
 from implicit_rank.claims.verdicts import VERDICTS
+from implicit_rank.experiments import register
 from implicit_rank.parameters import unknown_name
 from implicit_rank.store import Store, checkout, write_text
 
@@ -43,7 +44,8 @@ def ledger(
         if (paper is None or paper.casefold() in claim.paper.casefold())
         and (chapter is None or claim.chapter.startswith(chapter))
     ]
-    store, experiments = store or Store(), known_experiments()
+    store, known = store or Store(), {claim.experiment for claim in chosen} & set(register.names())
+    experiments = {name: register.experiment(name) for name in known}
     judged = [judge(claim, store, experiments) for claim in chosen]
     return [judgement for judgement in judged if verdict is None or judgement.verdict == verdict]
 

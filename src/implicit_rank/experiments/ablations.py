@@ -10,6 +10,7 @@ from implicit_rank.experiments.ablations_evaluation import measured
 from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.experiments.autoencoder_run import cost, ensembles, estimate, run_autoencoders, size
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option
 
@@ -132,3 +133,6 @@ def batches(specs: Sequence[Ablations], memory: int | None = None, device: str =
     for spec in specs:
         groups.setdefault((spec.activation, spec.frozen == "trained"), []).append(spec)
     return [part for group in groups.values() for part in ensembles(group, device, memory)]
+
+
+EXPERIMENT = Experiment(Ablations, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size)

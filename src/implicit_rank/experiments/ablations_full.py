@@ -9,6 +9,7 @@ from typing import ClassVar
 from implicit_rank.experiments import ablations
 from implicit_rank.experiments.ablations_measures import MEASURES
 from implicit_rank.experiments.autoencoder_run import cost, estimate, size
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result
 
 __all__ = ["MEASURES", "AblationsFull", "batches", "cost", "estimate", "presets", "run", "size"]
@@ -43,3 +44,6 @@ def run(
 def batches(specs: Sequence[AblationsFull], memory: int | None = None, device: str = "cpu") -> list[list]:
     """Return the specs in groups that are trained together."""
     return ablations.batches(specs, memory, device)
+
+
+EXPERIMENT = Experiment(AblationsFull, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size)

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from implicit_rank.data import second_moments
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import Spec
@@ -210,3 +211,5 @@ MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]
     "l2_over_rag": _ratio("l2_best", "rag"),
     "nested_over_rag": _ratio("nested_best", "rag"),
 }
+
+EXPERIMENT = Experiment(Conditioning, presets, run, MEASURES)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments
 from implicit_rank.experiments.landscape import flat_hessian, moments_with
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.linear import models
 from implicit_rank.linear.operators import DenseMoments
@@ -183,3 +184,5 @@ SCALARS = (
     "nested_pace_error",
 )
 MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS}
+
+EXPERIMENT = Experiment(Curvature, presets, run, MEASURES)

@@ -14,6 +14,7 @@ from torch import Tensor
 from implicit_rank import data as datasets
 from implicit_rank.chain import initial_layer
 from implicit_rank.experiments.deep_linear_measures import MEASURES
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Result
 from implicit_rank.linear.deep import DeepMember, train_deep
 from implicit_rank.linear.loop import Descent, recording_steps
@@ -251,3 +252,6 @@ def _result(
         scalars["clean_error"] = (X @ full - source["clean"]).square().mean().item()
         scalars["fresh_error"] = (source["fresh"] @ full - source["fresh_clean"]).square().mean().item()
     return Result(spec, scalars, arrays, stopped, seconds)
+
+
+EXPERIMENT = Experiment(DeepLinear, presets, run, MEASURES)

@@ -12,6 +12,7 @@ from scipy.stats import linregress
 from torch import Tensor
 
 from implicit_rank.chain import LinearChain, initial_layer
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Result, run_each
 from implicit_rank.linear.deep import DeepEnsemble, DeepMember, train_deep
 from implicit_rank.linear.loop import descend
@@ -297,3 +298,5 @@ MEASURES: dict[str, Callable] = {
     "alpha_adam": _scalar("alpha_adam"),
     "alpha_adam_squared": _scalar("alpha_adam_squared"),
 }
+
+EXPERIMENT = Experiment(EffectiveUpdate, presets, run, MEASURES)

@@ -10,6 +10,7 @@ from implicit_rank.experiments.autoencoder_run import cost, ensembles, estimate,
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.greedy_images_evaluation import evaluate
 from implicit_rank.experiments.greedy_images_measures import MEASURES
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option, resolve_device
 
@@ -207,3 +208,6 @@ def run(
 def batches(specs: Sequence[GreedyImages], memory: int | None = None, device: str = "cpu") -> list[list]:
     """Return the specs in groups that are trained together."""
     return ensembles(specs, device, memory)
+
+
+EXPERIMENT = Experiment(GreedyImages, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size)

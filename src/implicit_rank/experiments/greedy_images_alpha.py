@@ -12,6 +12,7 @@ from torch import Tensor
 
 from implicit_rank.autoencoder import Autoencoder, build, objective
 from implicit_rank.experiments.autoencoder_training import data
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import option
 from implicit_rank.spectra import singular_values
@@ -117,3 +118,5 @@ def _scalar(name: str) -> Callable[[Record], float]:
 
 
 MEASURES = {name: _scalar(name) for name in ("off_once", "off_squared", "way")}
+
+EXPERIMENT = Experiment(GreedyImagesAlpha, presets, run, MEASURES)

@@ -20,6 +20,7 @@ from implicit_rank.experiments.greedy_images import (
     standard,
     vanilla,
 )
+from implicit_rank.experiments.register import Experiment
 
 __all__ = ["MEASURES", "GreedyImagesFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
@@ -40,7 +41,8 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     """Return the plan for MNIST, then for CIFAR-10; below the profile paper, one tiny member of each kind."""
     if profile != "paper":
         base = GreedyImagesFull(**(small("smoke").to_dict() | {"profile": profile}))
-        return [vanilla(base), orthogonal(base, 4, 10.0, two_stages=True, settle_cap=1)]
+        plan = [vanilla(base), orthogonal(base, 4, 10.0, two_stages=True, settle_cap=1)]
+        return [replace(member, seed=seed) for seed in seeds or (0,) for member in plan]
     base = GreedyImagesFull(profile="paper", study="full")
     sets = (base, replace(base, data="cifar10", architecture="cifar10"))
     return [m for first in sets for seed in seeds or range(10) for m in members(replace(first, seed=seed))]
@@ -55,3 +57,8 @@ def members(base: GreedyImagesFull) -> list[GreedyImagesFull]:
         *(standard(base, depth) for depth in DEPTHS),
         *(explicit(base, rank) for rank in RANKS),
     ]
+
+
+EXPERIMENT = Experiment(
+    GreedyImagesFull, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size
+)

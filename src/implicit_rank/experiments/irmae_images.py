@@ -13,6 +13,7 @@ from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.irmae_images_evaluate import evaluate
 from implicit_rank.experiments.irmae_images_measures import MEASURES
 from implicit_rank.experiments.irmae_images_supervised import run_supervised
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.parameters import option, resolve_device
 
@@ -147,3 +148,6 @@ def batches(specs: Sequence[IrmaeImages], memory: int | None = None, device: str
     """Return the specs in groups that are trained together."""
     autoencoders = [spec for spec in specs if not spec.supervised]
     return ensembles(autoencoders, device, memory) + [[spec] for spec in specs if spec.supervised]
+
+
+EXPERIMENT = Experiment(IrmaeImages, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size)

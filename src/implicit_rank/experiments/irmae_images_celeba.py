@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from implicit_rank.experiments.irmae_images import MEASURES, IrmaeImages, batches, cost, estimate, model_of, run, size
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option
 
 __all__ = ["MEASURES", "IrmaeCeleba", "batches", "cost", "estimate", "presets", "run", "size"]
@@ -37,3 +38,6 @@ def presets(profile: str = "paper", seeds: Sequence[int] | None = None, data: st
     return [
         replace(model_of(base, name, depth=4), seed=seed) for seed in seeds or (0,) for name in ("ae", "irmae", "vae")
     ]
+
+
+EXPERIMENT = Experiment(IrmaeCeleba, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size)

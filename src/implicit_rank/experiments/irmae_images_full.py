@@ -17,6 +17,7 @@ from implicit_rank.experiments.irmae_images import (
     run,
     size,
 )
+from implicit_rank.experiments.register import Experiment
 
 __all__ = ["MEASURES", "IrmaeFull", "batches", "cost", "estimate", "presets", "run", "size"]
 
@@ -46,3 +47,6 @@ def presets(profile: str = "paper", seeds: Sequence[int] | None = None) -> list[
     baseline = replace(models["supervised"], probe_steps=min(base.probe_steps, 6000))
     found = [replace(models[name], seed=seed) for seed in seeds or SEEDS for name in ("irmae", "ae", "vae")]
     return found + [replace(baseline, seed=seed) for seed in seeds or BASELINES]
+
+
+EXPERIMENT = Experiment(IrmaeFull, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size)

@@ -17,6 +17,7 @@ from implicit_rank.experiments.irmae_images import (
     run,
     size,
 )
+from implicit_rank.experiments.register import Experiment
 
 __all__ = ["MEASURES", "IrmaePrecision", "batches", "cost", "estimate", "presets", "run", "size"]
 
@@ -35,3 +36,8 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     models = [model_of(base, name, depth=8 if profile == "paper" else 2) for name in ("ae", "irmae")]
     seeds = seeds or ((0, 1, 2) if profile == "paper" else (0,))
     return [replace(spec, seed=seed) for seed in seeds for spec in models]
+
+
+EXPERIMENT = Experiment(
+    IrmaePrecision, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size
+)

@@ -12,6 +12,7 @@ from implicit_rank.autoencoder import LOSSES, effective_beta
 from implicit_rank.data.load import load
 from implicit_rank.experiments.irmae_images_labels import least_errors
 from implicit_rank.experiments.irmae_images_measures import SIZES, least_error, scalar
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import option
 from implicit_rank.store import Spec
@@ -29,9 +30,10 @@ class IrmaeProtocol(Spec):
     code_width: int = option(128, "width d of the codes", least=1)
 
 
-def presets(profile: str = "quick") -> list[IrmaeProtocol]:
-    """Return MNIST's labels: all of them at "paper", those inside the package below."""
-    return [IrmaeProtocol(profile=profile, data="mnist" if profile == "paper" else "mnist-12k")]
+def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[IrmaeProtocol]:
+    """The labels of MNIST: all of them at "paper", those inside the package below."""
+    data = "mnist" if profile == "paper" else "mnist-12k"
+    return [IrmaeProtocol(profile=profile, seed=seed, data=data) for seed in seeds or (0,)]
 
 
 def run(
@@ -55,3 +57,5 @@ def counted(spec: IrmaeProtocol) -> tuple[dict[str, float], dict[str, np.ndarray
 
 MEASURES: dict[str, Callable] = {f"least_error_{size}": least_error(size) for size in SIZES}
 MEASURES["effective_beta"] = scalar("effective_beta")
+
+EXPERIMENT = Experiment(IrmaeProtocol, presets, run, MEASURES)

@@ -12,6 +12,7 @@ from implicit_rank.experiments.autoencoder_run import cost, ensembles, estimate,
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.known_dimension_evaluation import evaluate
 from implicit_rank.experiments.known_dimension_measures import MEASURES
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.nets import ARCHITECTURES
 from implicit_rank.parameters import option
@@ -95,3 +96,8 @@ def run(
 def batches(specs: Sequence[KnownDimension], memory: int | None = None, device: str = "cpu") -> list[list]:
     """Return the specs in groups that are trained together."""
     return ensembles(specs, device, memory)
+
+
+EXPERIMENT = Experiment(
+    KnownDimension, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size
+)

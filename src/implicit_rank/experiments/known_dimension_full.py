@@ -10,6 +10,7 @@ from implicit_rank.data.load import SHAPES
 from implicit_rank.experiments.autoencoder_run import cost, estimate, size
 from implicit_rank.experiments.known_dimension import KnownDimension, batches, figure_2, run
 from implicit_rank.experiments.known_dimension_measures import MEASURES
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option
 
 __all__ = ["MEASURES", "KnownDimensionFull", "batches", "cost", "estimate", "presets", "run", "size"]
@@ -41,3 +42,8 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     text = replace(released, data="shapes-paper", architecture="shapes-paper", shuffle=True)
     models = [*figure_2(released), *figure_2(text)]
     return [replace(spec, seed=seed) for seed in seeds or (0, 1, 2) for spec in models]
+
+
+EXPERIMENT = Experiment(
+    KnownDimensionFull, presets, run, MEASURES, batches=batches, cost=cost, estimate=estimate, size=size
+)

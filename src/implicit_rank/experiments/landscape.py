@@ -13,6 +13,7 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments, decompose
 from implicit_rank.experiments.landscape_descent import descent_checks, plane_checks, root_checks
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import ParameterError, Parameters, option
 from implicit_rank.store import Spec
@@ -242,3 +243,5 @@ MEASURES: dict[str, Callable] = {name: _scalar(name) for name in SCALARS} | {
     "classes_missed": lambda run: run.scalars["classes"] - run.scalars["classes_found"],
     "stage_ratio": lambda run: run.scalars["steps_to_axes"] / run.scalars["steps_to_ring"],
 }
+
+EXPERIMENT = Experiment(Landscape, presets, run, MEASURES)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from implicit_rank.experiments.landscape import moments_with
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result
 from implicit_rank.linear.loop import recording_steps
 from implicit_rank.linear.optimisers import OPTIMISERS
@@ -105,3 +106,5 @@ MEASURES: dict[str, Callable] = {
     name: (lambda run, name=name: run.scalars[name])
     for name in ("d_align", "d_align_ordered", "d_sub", "transpose", "imbalance")
 } | {"d_align_over_predicted": lambda run: run.scalars["d_align"] / run.scalars["predicted_d_align"]}
+
+EXPERIMENT = Experiment(RagStart, presets, run, MEASURES)

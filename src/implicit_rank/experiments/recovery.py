@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from implicit_rank.experiments.recovery_measures import MEASURES
 from implicit_rank.experiments.recovery_run import cost, run_batch
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Result
 from implicit_rank.linear.optimisers import OPTIMISERS
 from implicit_rank.linear.regularised import MODELS
@@ -213,3 +214,6 @@ def run(
                 on_done(result)
         done += share
     return [results[spec] for spec in specs]
+
+
+EXPERIMENT = Experiment(Recovery, presets, run, MEASURES, cost=cost)

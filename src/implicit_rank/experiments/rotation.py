@@ -14,6 +14,7 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments
 from implicit_rank.experiments.landscape import moments_with
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.experiments.result import Progress, Result, run_each
 from implicit_rank.parameters import ParameterError, Parameters, option
 from implicit_rank.spectra import axis_distance
@@ -246,3 +247,5 @@ SCALARS = (
 MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS} | {
     "gha_error": lambda run: max(run.scalars["gha_decoder_error"], run.scalars["gha_encoder_error"])
 }
+
+EXPERIMENT = Experiment(Rotation, presets, run, MEASURES)

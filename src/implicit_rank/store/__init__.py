@@ -12,7 +12,7 @@ from implicit_rank.store.disk import Record, Store, checkout, default_root, filt
 from implicit_rank.store.files import StoreError, write_text
 from implicit_rank.store.fingerprint import fingerprint, fingerprint_parts
 from implicit_rank.store.provenance import provenance
-from implicit_rank.store.spec import PROFILES, Spec, canonical_json, slug, spec_hash
+from implicit_rank.store.spec import PROFILES, Spec, canonical_json, code_of, slug, spec_hash
 
 __all__ = [
     "PROFILES",
@@ -26,6 +26,7 @@ __all__ = [
     "checkpoint_folder",
     "checkpoint_of",
     "checkpoints_with",
+    "code_of",
     "default_root",
     "discard_checkpoints",
     "filter_records",

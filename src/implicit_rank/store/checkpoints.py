@@ -21,7 +21,7 @@ from implicit_rank.store import files
 from implicit_rank.store.disk import checkout
 from implicit_rank.store.files import StoreError
 from implicit_rank.store.fingerprint import fingerprint
-from implicit_rank.store.spec import Spec, canonical_json, spec_hash
+from implicit_rank.store.spec import Spec, canonical_json, code_of, spec_hash
 
 VARIABLE = "IMPLICIT_RANK_CHECKPOINTS"
 _IDENTITY = "identity.json"  # arrays are entries NAME.npy, so no name of theirs can clash with it
@@ -111,15 +111,14 @@ def checkpoint_of(
     """The checkpoint of an ensemble: these members, in this order, under the code as it is now.
 
     Changed code or another set of members have another file, so they begin anew and are never mixed up. `code` is
-    the module whose code counts (default: that of the specs' class); a training of several stages has a file each.
+    the module whose code counts (default: all the experiment's); a training of several stages has a file each.
     """
-    module = code or type(specs[0]).__module__
     identity = {
         "experiment": specs[0].experiment,
         "members": [spec_hash(spec) for spec in specs],
-        "code": module,
-        "fingerprint": fingerprint(module),
-    } | ({"stage": stage} if stage else {})
+        "fingerprint": fingerprint(code) if code else code_of(specs[0]),
+    }
+    identity |= ({"code": code} if code else {}) | ({"stage": stage} if stage else {})
     name = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
     root = Path(folder) if folder is not None else checkpoint_folder()
     return Checkpoints(root / specs[0].experiment / f"{name}.npz", identity)
@@ -147,7 +146,10 @@ def unfinished_ensembles(specs: Iterable[Spec], folder: str | os.PathLike | None
     by_hash, ensembles = {spec_hash(spec): spec for spec in specs}, []
     for identity in checkpoints_with(by_hash.values(), folder).values():
         members = identity["members"]
-        if by_hash.keys() >= set(members) and identity["fingerprint"] == fingerprint(identity["code"]):
+        if not by_hash.keys() >= set(members):
+            continue
+        code = fingerprint(identity["code"]) if "code" in identity else code_of(by_hash[members[0]])
+        if identity["fingerprint"] == code:
             ensembles.append([by_hash.pop(name) for name in members])
     return ensembles
 
@@ -164,7 +166,7 @@ def _identity(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             identity = json.loads(archive.read(_IDENTITY))
-        return identity if {"members", "code", "fingerprint"} <= identity.keys() else {"members": []}
+        return identity if {"members", "fingerprint"} <= identity.keys() else {"members": []}
     except Exception:  # damaged, or not made by `checkpoint_of`
         return {"members": []}
 

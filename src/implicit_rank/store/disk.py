@@ -22,7 +22,8 @@ from implicit_rank.parameters import unknown_name
 from implicit_rank.store import files
 from implicit_rank.store.files import StoreError, damaged
 from implicit_rank.store.fingerprint import fingerprint
-from implicit_rank.store.spec import Spec, hash_of, slug, spec_hash
+from implicit_rank.store.modules import MODULES, module_of
+from implicit_rank.store.spec import Spec, code_of, hash_of, slug, spec_hash
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,9 +104,10 @@ class Store:
                     "spec": spec.to_dict(),
                     "scalars": encoded,
                     "arrays": None,
-                    "module": type(spec).__module__,
-                    "provenance": {**(provenance or {}), "fingerprint": fingerprint(type(spec).__module__)},
+                    "provenance": {**(provenance or {}), "fingerprint": code_of(spec)},
                 }
+                if spec.experiment not in MODULES:  # of an experiment from outside the package only the run knows
+                    content["module"] = type(spec).__module__
                 if packed:
                     digest = files.sha256(packed)
                     name = f"{path.stem}-{digest[:8]}.npz"
@@ -251,7 +253,7 @@ def _load(path: Path) -> Record:
         if not path.stem.endswith(hash_of(experiment, spec)) or path.parent.name != experiment:
             raise damaged(path, "its name does not belong to its content, so it was moved or renamed")
         arrays = files.unpack_arrays(packed, path) if entry else {}
-        stale = fingerprint(content["module"]) != content["provenance"]["fingerprint"]
+        stale = fingerprint(module_of(experiment, content.get("module", ""))) != content["provenance"]["fingerprint"]
         scalars = files.decode_scalars(content["scalars"])
         packed_path = path.parent / entry["file"] if entry else None
         return Record(experiment, spec, scalars, arrays, content["provenance"], stale, path, packed_path)

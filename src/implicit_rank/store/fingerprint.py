@@ -4,9 +4,12 @@ The fingerprint is a hash over the normalised syntax trees of everything that an
 (and its Spec classes) can reach by name: functions, classes and constants of the experiment's own module and,
 through imports, of the other modules of this package, transitively. Normalised means: comments, docstrings,
 annotations, help texts of options and the messages of ``raise`` do not count, and neither do formatting or
-the Python version. Not part of a result, and therefore never followed: parameters, folders, store, sweep, claims,
-figures, glue and book. So editing a figure, a measure, a preset or prose leaves stored runs fresh; editing
-the trainer, or a formula it uses, makes them stale; adding a function beside it does not.
+the Python version. Nor does it count in which module a definition stands and under which alias it is used: a
+reference reads as the definition's own name. Which of two definitions of one name is meant does count.
+
+Not part of a result, and therefore never followed: parameters, folders, store, sweep, claims, figures,
+glue and book. So editing a figure, a measure, a preset or prose, and moving code to another file, leaves stored
+runs fresh; editing the trainer, or a formula it uses, makes them stale; adding a function beside it does not.
 
 A name that cannot be resolved counts as the whole module it was looked up in. Statements that bind nothing
 (calls at module level) and functions decorated by something of this package (registries) always count once
@@ -17,7 +20,8 @@ import ast
 import functools
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = "implicit_rank"
@@ -32,15 +36,29 @@ def fingerprint(module: str) -> str | None:
 
     None where there is no source to read (an interactive session, a module that has gone).
     """
-    parts = fingerprint_parts(module)
-    if parts is None:
-        return None
-    digest = hashlib.sha256("\n".join(f"{key}={text}" for key, text in sorted(parts.items())).encode())
-    return digest.hexdigest()[:16]
+    parts = _parts(module)
+    return None if parts is None else _hash(*sorted(set(_refined(parts).values())))[:16]
 
 
 def fingerprint_parts(module: str) -> dict[str, str] | None:
-    """What counts: "module:name" -> normalised source, for tests and for finding out why a run is stale."""
+    """What counts: "module:name" -> normalised source, for tests and for finding out why a run is stale.
+
+    Of the keys only the name enters the fingerprint.
+    """
+    parts = _parts(module)
+    return None if parts is None else {key: part.text for key, part in parts.items()}
+
+
+@dataclass
+class _Part:
+    """A definition: its name, its normalised source and the keys of the definitions it refers to, in order."""
+
+    name: str
+    text: str
+    refers: list[str]
+
+
+def _parts(module: str) -> dict[str, _Part] | None:
     start = _read(module)
     if start is None:
         return None
@@ -48,8 +66,20 @@ def fingerprint_parts(module: str) -> dict[str, str] | None:
     specs = [name for name, nodes in start.defs.items() if any(_is_spec(node) for node in nodes)]
     has_run = "run" in start.defs or "run" in start.imports
     for name in ["run", *specs] if has_run else list(start.defs):
-        walk.follow(start, [name])
+        walk.resolve(start, [name])
     return walk.parts
+
+
+def _refined(parts: dict[str, _Part]) -> dict[str, str]:
+    """A hash of every part that tells apart parts of one name and text which refer to different parts."""
+    hashes, kinds = {key: _hash(part.name, part.text) for key, part in parts.items()}, 0
+    while kinds != (kinds := len(set(hashes.values()))):
+        hashes = {key: _hash(hashes[key], *map(hashes.get, part.refers)) for key, part in parts.items()}
+    return hashes
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 class _Module:
@@ -66,10 +96,9 @@ class _Module:
             for local in bound:
                 self.defs.setdefault(local, []).append(node)
             is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            if not bound and not is_text and not isinstance(node, (ast.Import, ast.ImportFrom)):
+            if not bound and not is_text and not _only_imports(node):
                 self.effects.append(node)
-        for nodes in self.defs.values():
-            self.effects += [node for node in nodes if self._is_registered(node)]
+        self.registered = [name for name, nodes in self.defs.items() if any(map(self._is_registered, nodes))]
 
     def _is_registered(self, node: ast.AST) -> bool:
         roots = [next(_paths(decorator), [""])[0] for decorator in getattr(node, "decorator_list", [])]
@@ -84,38 +113,52 @@ class _Walk:
     """Collects every reachable definition; `parts` is keyed by "module:name"."""
 
     def __init__(self):
-        self.parts: dict[str, str] = {}
+        self.parts: dict[str, _Part] = {}
 
-    def reach(self, module: _Module, name: str) -> None:
-        self._take(module, name, module.defs[name])
-        self._take(module, "<effects>", module.effects)
+    def resolve(self, module: _Module, path: list[str]) -> tuple[list[str], set[str]]:
+        """What a reference such as [a, b, c] means: the keys of definitions, and how it reads without modules."""
+        keys, readings = [], set()
+        if path[0] in module.defs:
+            keys += self._reach(module, path[0])
+            readings.add(".".join(path))
+        for target in sorted(module.imports.get(path[0], ())):
+            found, reading = self._resolve_absolute([*target, *path[1:]])
+            keys += found
+            readings |= reading
+        return keys, readings
+
+    def _resolve_absolute(self, path: list[str]) -> tuple[list[str], set[str]]:
+        if path[0] != PACKAGE:
+            return [], {".".join(path)}
+        length = next(size for size in range(len(path), 0, -1) if _read(".".join(path[:size])) is not None)
+        module, rest = _read(".".join(path[:length])), path[length:]
+        if path[1:2] and path[1] in NOT_FOLLOWED:
+            return [], {".".join(rest)}
+        if rest and (rest[0] in module.defs or rest[0] in module.imports):
+            return self.resolve(module, rest)
+        keys = []
+        if length > 1 or rest:  # a module used as a value, or a name it does not bind: all of it
+            keys = [key for name in sorted(module.defs) for key in self._reach(module, name)]
+        return keys, {".".join(["<module>", *rest])}
+
+    def _reach(self, module: _Module, name: str) -> list[str]:
+        self._take(module, "", module.effects)
+        for other in [name, *module.registered]:
+            self._take(module, other, module.defs[other])
+        return [f"{module.name}:{name}"]
 
     def _take(self, module: _Module, name: str, nodes: list[ast.AST]) -> None:
         key = f"{module.name}:{name}"
         if not nodes or key in self.parts:
             return
-        self.parts[key] = "".join(_normalised(node) for node in nodes)
-        for node in nodes:
-            for path in _paths(node):
-                self.follow(module, path)
+        part = self.parts[key] = _Part(name, "", [])
 
-    def follow(self, module: _Module, path: list[str]) -> None:
-        if path[0] in module.defs:
-            self.reach(module, path[0])
-        for target in module.imports.get(path[0], ()):
-            if target[0] == PACKAGE:
-                self._follow_absolute([*target, *path[1:]])
+        def read(path: list[str]) -> str:
+            keys, readings = self.resolve(module, path)
+            part.refers += keys
+            return "|".join(sorted(readings)) or ".".join(path)
 
-    def _follow_absolute(self, path: list[str]) -> None:
-        if path[1:2] and path[1] in NOT_FOLLOWED:
-            return
-        length = next(size for size in range(len(path), 0, -1) if _read(".".join(path[:size])) is not None)
-        module, rest = _read(".".join(path[:length])), path[length:]
-        if rest and (rest[0] in module.defs or rest[0] in module.imports):
-            self.follow(module, rest)
-        elif length > 1 or rest:  # a module used as a value, or a name it does not bind: all of it
-            for name in list(module.defs):
-                self.reach(module, name)
+        part.text = "".join(_normalised(node, read) for node in nodes)
 
 
 @functools.cache
@@ -160,29 +203,39 @@ def _bound_names(node: ast.AST) -> Iterator[str]:
 
 def _paths(node: ast.AST) -> Iterator[list[str]]:
     """Every name used below `node`, with the attributes that follow it: ``a.b.c`` -> [a, b, c]."""
-    chain, inner = [], node
-    while isinstance(inner, ast.Attribute):
-        chain.insert(0, inner.attr)
-        inner = inner.value
-    if isinstance(inner, ast.Name):
-        yield [inner.id, *chain]
+    path = _path(node)
+    if path:
+        yield path
         return
-    if isinstance(node, ast.Raise):
-        return
-    for field, value in ast.iter_fields(node):
-        if field not in _IGNORED_FIELDS:
-            for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not _is_option(child):
-                    yield from _paths(child)
+    for child in ast.iter_child_nodes(node):
+        yield from _paths(child)
 
 
-def _normalised(node: object) -> str:
+def _path(node: ast.AST) -> list[str]:
+    chain = []
+    while isinstance(node, ast.Attribute):
+        chain.insert(0, node.attr)
+        node = node.value
+    return [node.id, *chain] if isinstance(node, ast.Name) else []
+
+
+def _only_imports(node: ast.AST) -> bool:
+    """An import, or an ``if`` around imports alone."""
+    inner = [*node.body, *node.orelse] if isinstance(node, ast.If) else []
+    return isinstance(node, (ast.Import, ast.ImportFrom)) or (bool(inner) and all(map(_only_imports, inner)))
+
+
+def _normalised(node: object, read: Callable[[list[str]], str]) -> str:
+    """The text of a syntax tree; `read` turns every reference [a, b, c] in it into words."""
     if isinstance(node, list):
-        return "[" + ",".join(_normalised(item) for item in node if not _is_option(item)) + "]"
+        counted = [item for item in node if not _is_option(item) and not isinstance(item, (ast.Import, ast.ImportFrom))]
+        return "[" + ",".join(_normalised(item, read) for item in counted) + "]"
     if not isinstance(node, ast.AST):
         return f"{type(node).__name__}:{node!r}"
     if isinstance(node, ast.Raise):
         return "Raise"
+    if path := _path(node):
+        return f"Reference({read(path)})"
     body = getattr(node, "body", None)
     documented = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
     if documented and ast.get_docstring(node, clean=False) is not None:
@@ -192,7 +245,7 @@ def _normalised(node: object) -> str:
         value = body if field == "body" else value
         # Empty fields are left out: newer Pythons add some, and the fingerprint must not depend on that.
         if field not in _IGNORED_FIELDS and value is not None and value != []:
-            fields.append(f"{field}={_normalised(value)}")
+            fields.append(f"{field}={_normalised(value, read)}")
     return f"{type(node).__name__}({','.join(fields)})"
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 from implicit_rank.store.fingerprint import fingerprint
+from implicit_rank.store.modules import module_of
 
 PROFILES = ("smoke", "quick", "paper")  # ascending
 
@@ -23,7 +24,12 @@ class Spec(Parameters):
 
     def __post_init__(self):
         super().__post_init__()
-        fingerprint(type(self).__module__)  # before the run: the code this process started with counts
+        code_of(self)  # before the run: the code this process started with counts
+
+
+def code_of(spec: Spec) -> str | None:
+    """The fingerprint of the code that computes a member; None where there is no source to read."""
+    return fingerprint(module_of(spec.experiment, type(spec).__module__))
 
 
 def canonical_json(value: Any) -> str:

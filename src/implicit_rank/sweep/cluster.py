@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from implicit_rank.store import fingerprint
+from implicit_rank.store import code_of
 from implicit_rank.sweep.ensembles import device_memory
 from implicit_rank.sweep.work import Outcome, SweepError, on_worker, sentence
 
@@ -79,7 +79,7 @@ def run_on(
     def submit(number: int) -> None:
         run, members = jobs[number]
         key = f"{members[0].experiment}-{os.urandom(6).hex()}"
-        code = fingerprint(type(members[0]).__module__)
+        code = code_of(members[0])
         begun.discard(number)
         future = client.submit(on_worker, run, members, device, code, topic, number, key=key, pure=False)
         future.add_done_callback(lambda _: news.set())

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.store import Spec, unfinished_ensembles
 
 _FREE_SHARE = 0.8  # of a device's memory; the rest is the libraries' and the data's
 
 
-def experiment_of(spec: Spec) -> ModuleType:
-    """The module whose ``run`` trains this member: its Spec class's own, or implicit_rank.experiments.NAME.
-
-    ValueError when neither has a ``run``.
-    """
-    own = sys.modules.get(type(spec).__module__)
-    if hasattr(own, "run"):
-        return own
-    name = f"implicit_rank.experiments.{spec.experiment}"
-    try:
-        module = importlib.import_module(name)
-    except ImportError:
-        module = None
-    if not hasattr(module, "run"):
-        raise ValueError(
-            f"{type(spec).__name__} cannot be run: neither {type(spec).__module__} nor {name} has a run()."
-        )
-    return module
-
-
 def ensembles_of(
-    module: ModuleType, specs: Sequence[Spec], batch: int | None = None, memory: int | None = None, device: str = "cpu"
+    experiment: Experiment,
+    specs: Sequence[Spec],
+    batch: int | None = None,
+    memory: int | None = None,
+    device: str = "cpu",
 ) -> list[list[Spec]]:
     """The ensembles in which members of one experiment are trained.
 
-    Ensembles with a checkpoint come first, as they were; the rest is what the module's ``batches(specs, memory)``
-    says (it may take ``device``, too), or one member each if it has none. ``batch`` limits the size of all but the
+    Ensembles with a checkpoint come first, as they were; the rest is what the experiment's `batches`
+    says, or one member each if it has none. ``batch`` limits the size of all but the
     unfinished (without ``batches`` it is the size); ``memory`` is in bytes, per ensemble.
     """
     if batch is not None and batch < 1:
@@ -50,13 +31,12 @@ def ensembles_of(
     unfinished = unfinished_ensembles(specs)
     begun = {spec for members in unfinished for spec in members}
     rest = [spec for spec in specs if spec not in begun]
-    if not hasattr(module, "batches"):
+    if experiment.batches is None:
         groups, batch = [rest], batch or 1
     elif rest:
-        options = {"device": device} if "device" in inspect.signature(module.batches).parameters else {}
-        groups = [list(members) for members in module.batches(rest, memory=memory, **options)]
+        groups = [list(members) for members in experiment.batches(rest, memory=memory, device=device)]
         if sorted(map(id, rest)) != sorted(id(spec) for members in groups for spec in members):
-            raise ValueError(f"batches() of {module.__name__} must return every member exactly once.")
+            raise ValueError(f"batches() of {experiment.name} must return every member exactly once.")
     else:
         groups = []
     size = batch or max(map(len, groups), default=1)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from implicit_rank.experiments import register
 from implicit_rank.parameters import resolve_device
 from implicit_rank.store import Spec, Store
-from implicit_rank.sweep.ensembles import device_memory, ensembles_of, experiment_of
+from implicit_rank.sweep.ensembles import device_memory, ensembles_of
 from implicit_rank.sweep.work import run_ensemble
 
 
@@ -40,7 +41,7 @@ def sweep(
 ) -> Swept:
     """Run every member that is not stored yet and store each as it is finished.
 
-    Members of one experiment are trained in the ensembles of `ensembles_of`, by their module's ``run``: one after
+    Members of one experiment are trained in the ensembles of `ensembles_of`, by its ``run``: one after
     another in this process, or as one Dask task each on ``scheduler`` ("tcp://host:port" or a `distributed.Client`)
     or on ``workers`` processes of this machine. ``device`` is where an ensemble is trained ("auto" is decided by
     each worker), ``batch`` limits its members, ``memory`` its bytes (default: a share of the device's memory).
@@ -97,17 +98,18 @@ def sweep(
             from implicit_rank.sweep import cluster
 
             client = stack.enter_context(cluster.client_for(scheduler, workers, retries))
-        modules: dict[Any, list[Spec]] = {}
+        chosen: dict[str, list[Spec]] = {}
         for spec in todo:
-            modules.setdefault(experiment_of(spec), []).append(spec)
+            chosen.setdefault(spec.experiment, []).append(spec)
+        experiments = [register.experiment(name) for name in chosen]
         kind = device
-        if any(hasattr(module, "batches") for module in modules):
+        if any(experiment.batches for experiment in experiments):
             known = device_memory(device) if client is None else cluster.worker_memory(client, device, progress)
             kind, memory = known[0], known[1] if memory is None else memory
         jobs = [
-            (module.run, members)
-            for module, chosen in modules.items()
-            for members in ensembles_of(module, chosen, batch, memory, kind)
+            (experiment.run, members)
+            for experiment in experiments
+            for members in ensembles_of(experiment, chosen[experiment.name], batch, memory, kind)
         ]
         if client is None:
             _run_here(jobs, device, progress, keep, fail)

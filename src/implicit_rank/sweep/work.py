@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from implicit_rank.parameters import resolve_device
-from implicit_rank.store import Spec, StoreError, fingerprint, provenance
+from implicit_rank.store import Spec, StoreError, code_of, provenance
 
 _ONE_AT_A_TIME = threading.Lock()  # an ensemble has the whole process, however many threads a worker was given
 _REPORT_SECONDS = 1.0
@@ -94,7 +94,7 @@ def on_worker(run: Callable, specs: Sequence[Spec], device: str, code: str | Non
             told[0] = time.monotonic()
             worker.log_event(topic, (number, float(share), str(text)))
 
-    mine = fingerprint(type(specs[0]).__module__)
+    mine = code_of(specs[0])
     if mine != code:
         outcome.error = f"the worker {worker.address} has other code of {specs[0].experiment} than the caller."
         return outcome
