@@ -1,3 +1,4 @@
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import torch
 from PIL import Image
 
 from implicit_rank import data
+from implicit_rank.book import doctor
+from implicit_rank.data import archives
 from implicit_rank.data.archives import MD5, find_archive, read_archive
 from implicit_rank.data.moments import pack, packed_mnist, unpack
 
@@ -169,6 +172,22 @@ def test_unknown_names_are_refused():
             call("mnst")
     with pytest.raises(ValueError, match="split must be"):
         data.mnist_images("valid")
+
+
+def test_unpacked_archives_are_read_wherever_packed_ones_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path))
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    pixels = np.random.default_rng(4).integers(0, 256, (5, 4, 4), dtype=np.uint8)
+    content = b"\x00\x00\x08\x03" + np.array(pixels.shape, ">u4").tobytes() + pixels.tobytes()
+    (raw / "train-images-idx3-ubyte").write_bytes(content)
+    with pytest.raises(ValueError, match="train-images-idx3-ubyte is not the published archive"):
+        data.mnist_images()
+    monkeypatch.setitem(archives.UNPACKED_MD5, "train-images-idx3-ubyte", hashlib.md5(content).hexdigest())
+    assert doctor.found_data(tmp_path)["MNIST"]
+    assert find_archive("train-images-idx3-ubyte.gz") == raw / "train-images-idx3-ubyte"
+    assert (data.mnist_images() == pixels).all()
+    assert data.samples("mnist").shape == (5, 16)
 
 
 def test_a_missing_or_wrong_archive_is_named(tmp_path, monkeypatch):

@@ -18,6 +18,12 @@ MD5 = {
     "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
+UNPACKED_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
 _PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -29,13 +35,16 @@ def data_root() -> Path:
 
 
 def find_archive(name: str, root: Path | None = None) -> Path | None:
-    """Return the path of an MNIST archive in MNIST/raw below ``root`` (torchvision's layout), or None."""
+    """Return the path of an MNIST archive in MNIST/raw below ``root`` (torchvision's layout), or None.
+
+    Where NAME.gz is not there, the unpacked file NAME stands for it.
+    """
     path = (root or data_root()) / "MNIST" / "raw" / name
-    return path if path.is_file() else None
+    return next((found for found in (path, path.with_suffix("")) if found.is_file()), None)
 
 
 def read_archive(name: str, root: Path | None = None) -> np.ndarray:
-    """Return an MNIST archive's numbers: images (n, 28, 28) or labels (n,), uint8.
+    """Return an MNIST archive's numbers: images (n, 28, 28) or labels (n,), uint8, from NAME.gz or unpacked.
 
     Raises FileNotFoundError when it is not there and ValueError when its bytes are not the published ones.
     """
@@ -48,11 +57,12 @@ def read_archive(name: str, root: Path | None = None) -> np.ndarray:
             f"{name} (md5 {MD5[name]}) is not in {where}: put it there or set IMPLICIT_RANK_DATA; "
             "full-batch linear autoencoders need only the second moments, which are in the package."
         )
-    packed = path.read_bytes()
-    found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
-    if found != MD5[name]:
-        raise ValueError(f"{path} is not the published archive: its md5 is {found}, not {MD5[name]}.")
-    raw = gzip.decompress(packed)
+    stored = path.read_bytes()
+    found = hashlib.md5(stored, usedforsecurity=False).hexdigest()
+    wanted = MD5[name] if path.name == name else UNPACKED_MD5[path.name]
+    if found != wanted:
+        raise ValueError(f"{path} is not the published archive: its md5 is {found}, not {wanted}.")
+    raw = gzip.decompress(stored) if path.name == name else stored
     dimensions = struct.unpack(">BBBB", raw[:4])[3]
     shape = struct.unpack(f">{dimensions}I", raw[4 : 4 + 4 * dimensions])
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from implicit_rank.data.archives import data_root
+from implicit_rank.data.archives import UNPACKED_MD5, data_root
 from implicit_rank.data.download import fetched, missing
 from implicit_rank.data.images import Images, assembled, checked_count
 
@@ -31,17 +31,7 @@ class IdxSet:
 
 
 # The md5 of the unpacked bytes: archives packed again with another tool hold the same images.
-MNIST = IdxSet(
-    "mnist",
-    "MNIST",
-    "MNIST",
-    {
-        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-    },
-)
+MNIST = IdxSet("mnist", "MNIST", "MNIST", UNPACKED_MD5)
 FASHION = IdxSet(
     "fashion",
     "Fashion-MNIST",
