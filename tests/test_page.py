@@ -9,6 +9,7 @@ import pytest
 from implicit_rank.book import page as page_module
 from implicit_rank.book.groups import Groups
 from implicit_rank.book.page import Page
+from implicit_rank.book.pairs import Pair
 from implicit_rank.figures.captions import runs_shown
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import Spec, Store
@@ -90,6 +91,15 @@ def test_blocks_of_a_table_are_headed_by_their_runs(page):
     assert list(page.blocks("none")) == []
     page.run([Toy(seed=3)])
     assert [len(records) for records in page.blocks("all").values()] == [2, 1]
+    assert [len(records) for records in page.blocks("all", []).values()] == [2]
+    assert page.blocks(page["none"], page.live[:1]) == {"This build": page.live[:1]}
     stored, live = page.blocks("all")
     assert stored.startswith("Stored: Profile paper")
     assert live == "This build"
+
+
+def test_a_pair_takes_alternative_text_for_whatever_tab_it_has():
+    known = Pair.option_spec
+    assert known["alt-samples"]("a cat ") == known["alt-live"]("a cat ") == "a cat "
+    with pytest.raises(KeyError):
+        known["alternative"]

@@ -30,8 +30,14 @@ def groups(tmp_path, monkeypatch):
         for seed in seeds:
             spec = Toy(profile="paper", seed=seed, depth=depth)
             store.save(spec, {"error": 10.0 * seed + depth + 1, "odd": None if seed else 7.0}, {"x": np.ones(2)})
+
+    def never(record):
+        return (np.inf, 1.0, np.nan)[record.seed]
+
     module = type(
-        "module", (), {"MEASURES": {"error": lambda r: r.scalars["error"], "at_0.02": lambda r: 1.0 * r.seed}}
+        "module",
+        (),
+        {"MEASURES": {"error": lambda r: r.scalars["error"], "at_0.02": lambda r: 1.0 * r.seed, "never": never}},
     )
     monkeypatch.setattr(groups_module, "module_of", lambda name: module)
     content = {
@@ -64,6 +70,13 @@ def groups(tmp_path, monkeypatch):
         ("median(chain.error)", "15"),
         ("geometric(plain.error):.3f", f"{(1 * 11 * 21) ** (1 / 3):.3f}"),
         ("ends(plain.error):.0f", "1 to 21"),
+        ("listed(plain.error)", "1, 11, 21"),
+        ("listed(plain.error / 10):.1f", "0.1, 1.1, 2.1"),
+        ("listed(plain.never)", "never, 1, none"),
+        ("listed(none.error)", values.NOT_RUN),
+        ("ends(each(several.error))", "1 to 25"),  # not 3 to 23, the ends of the seeds' means
+        ("listed(each(both['error']))", "1, 11, 21, 29"),
+        ("most(each(none.error))", values.NOT_RUN),
         ("count(several)", "6"),
         ("seeds(several)", "3"),
         ("count(both)", "4"),
@@ -98,6 +111,9 @@ def test_runs_in_words(groups):
         ("plain.error:.zz", "cannot write a number as"),
         ("plain.error +", "takes names, numbers"),
         ("plain.error ** 2", "takes names, numbers"),
+        ("each(each(plain).error)", "takes a measure of a group"),
+        ("each(plain)", r"takes each\(group\.measure\)"),
+        ("eahc(plain.error)", "did you mean 'each'"),
         ("__import__('os').getcwd()", "takes names, numbers"),
         ("[1 for x in plain]", "takes names, numbers"),
     ],

@@ -89,10 +89,14 @@ class Page:
         for tab, figure in others.items():
             self._put(name, tab, figure, "")
 
-    def blocks(self, stored: str | Sequence[Record]) -> dict[str, list[Record]]:
-        """Stored runs and this build's by the words that head their rows in a table; the empty ones left out."""
+    def blocks(self, stored: str | Sequence[Record], live: Sequence[Record] | None = None) -> dict[str, list[Record]]:
+        """Stored runs and this build's (default: all of `live`) by the words that head their rows in a table.
+
+        The empty ones are left out.
+        """
         records = self[stored] if isinstance(stored, str) else list(stored)
-        pools = {f"Stored: {self._tell(records)}" if records else "": records, "This build": self.live}
+        ours = list(self.live if live is None else live)
+        pools = {f"Stored: {self._tell(records)}" if records else "": records, "This build": ours}
         return {words: pool for words, pool in pools.items() if pool}
 
     def badges(self) -> Any:

@@ -2,7 +2,7 @@
 
     ```{pair} greedy-figure-1
     :alt: What a reader who cannot see it must know.
-    :alt-live: The same of this build, where it differs.
+    :alt-live: The same of this build, where it differs; so for every tab.
     :tabs: stored, live, samples
 
     The caption.
@@ -25,14 +25,21 @@ from implicit_rank.book.page import TABS
 log = logging.getLogger(__name__)
 
 
+class _Options(dict):
+    """The options of a pair: `alt`, `tabs`, and an `alt-TAB` for whatever tab there is."""
+
+    def __missing__(self, name: str):
+        if name.startswith("alt-"):
+            return directives.unchanged
+        raise KeyError(name)
+
+
 class Pair(SphinxDirective):
     """One numbered figure out of one picture a tab."""
 
     required_arguments = 1
     has_content = True
-    option_spec = {"alt": directives.unchanged_required, "tabs": directives.unchanged} | {
-        f"alt-{tab}": directives.unchanged for tab in TABS
-    }
+    option_spec = _Options(alt=directives.unchanged_required, tabs=directives.unchanged)
 
     def run(self):
         name, wanted = self.arguments[0], self.options.get("tabs", ", ".join(TABS))

@@ -2,6 +2,8 @@
 
     {run}`irmae.test_error / ae.test_error:.1f`     mean over the seeds that both have
     {run}`spread(ae.test_rank_covariance):.0f`      mean and range;  also least, most, median, interval, ends
+    {run}`listed(ae.test_error):.2f`                all of them in a row
+    {run}`ends(each(ae.test_error)):.2f`            one number a run, where seeds have several
     {run}`seeds(ae)`  {run}`count(ae)`  {run}`runs(ae)`    how many seeds, how many runs, and which, in words
     {run}`ae['rank_at_0.02']`                       a measure whose name is no Python name
     {run}`equal_rank('irmae'):.0f`                  a function of the chapter's module of numbers
@@ -107,11 +109,8 @@ class _Evaluation:
             return self.of(ast.BinOp(ast.Constant(0), ast.Sub(), node.operand))
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
             return _paired(_OPERATORS[type(node.op)], self.of(node.left), self.of(node.right))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            return by_seed(self.groups[node.value.id], self.groups.measure(node.value.id, node.attr))
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-            name, measure = node.value.id, self.of(node.slice)
-            return by_seed(self.groups[name], self.groups.measure(name, measure))
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.value, ast.Name):
+            return self._measured(node, by_seed)
         if isinstance(node, ast.Name):
             return self._number(node.id, [])
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
@@ -119,6 +118,10 @@ class _Evaluation:
         raise BookError(f"{{run}} takes names, numbers and + - * /, not {ast.unparse(node)!r}")
 
     def _call(self, name: str, arguments: Sequence[ast.expr]) -> Any:
+        if name == "each":
+            if len(arguments) == 1 and isinstance(arguments[0], (ast.Attribute, ast.Subscript)):
+                return self._measured(arguments[0], by_run)
+            raise BookError("{run} takes each(group.measure), one number a run, and nothing else in its brackets")
         if name in OF_A_GROUP and len(arguments) == 1 and isinstance(arguments[0], ast.Name):
             return OF_A_GROUP[name](self.groups[arguments[0].id])
         if name in OF_NUMBERS and len(arguments) == 1:
@@ -127,10 +130,16 @@ class _Evaluation:
             return OF_NUMBERS[name](values, self.form)
         return self._number(name, arguments)
 
+    def _measured(self, node: ast.Attribute | ast.Subscript, by: Callable) -> dict:
+        if not isinstance(node.value, ast.Name):
+            raise BookError(f"{{run}} takes a measure of a group, not of {ast.unparse(node.value)!r}")
+        name, measure = node.value.id, node.attr if isinstance(node, ast.Attribute) else self.of(node.slice)
+        return by(self.groups[name], self.groups.measure(name, measure))
+
     def _number(self, name: str, arguments: Sequence[ast.expr]) -> Any:
         function = self.groups.number(name)
         if function is None:
-            known = [*OF_A_GROUP, *OF_NUMBERS, *self.groups]
+            known = ["each", *OF_A_GROUP, *OF_NUMBERS, *self.groups]
             raise BookError(unknown_name("group, number or function", name, known))
         found = function(self.groups, *(self.of(argument) for argument in arguments))
         if found is None:
@@ -150,6 +159,14 @@ def by_seed(records: Sequence[Record], measure: Callable[[Record], float]) -> di
     if not found:
         raise MissingRunError
     return {seed: statistics.fmean(numbers) for seed, numbers in found.items()}
+
+
+def by_run(records: Sequence[Record], measure: Callable[[Record], float]) -> dict[str, float]:
+    """A measure of runs as one number a run; MissingRunError when there is none."""
+    found = {record.hash: measure(record) for record in records}
+    if not found:
+        raise MissingRunError
+    return {name: math.nan if number is None else float(number) for name, number in found.items()}
 
 
 def _paired(operation: Callable, left: Any, right: Any) -> Any:
@@ -180,6 +197,13 @@ def _ends(numbers: Sequence[float], form: str) -> str:
     return tables.ends(numbers, f"{{:{form or '.0f'}}}")
 
 
+def _listed(numbers: Sequence[float], form: str) -> str:
+    words = {math.inf: "never"}
+    return ", ".join(
+        format(number, form or ".0f") if math.isfinite(number) else words.get(number, "none") for number in numbers
+    )
+
+
 def _spread(numbers: Sequence[float], form: str) -> str:
     from implicit_rank.figures import tables
 
@@ -200,6 +224,7 @@ OF_NUMBERS = {
     "geometric": lambda numbers, form: statistics.geometric_mean(numbers),
     "interval": _interval,
     "ends": _ends,
+    "listed": _listed,  # infinity is "never", NaN "none"
     "spread": _spread,
 }
 OF_A_GROUP = {
