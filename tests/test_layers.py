@@ -1,55 +1,12 @@
 """Imports inside the package only go down, function-level imports included."""
 
-import ast
 from pathlib import Path
 
 import pytest
 
+from implicit_rank.book.layers import LAYERS, about, direct, graph, picture, rooms, wrong_imports
+
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "implicit_rank"
-LAYERS = (
-    ("parameters", "folders", "tree", "spectra", "theory"),
-    ("chain", "nets", "autoencoder", "data"),
-    ("linear", "train", "evaluate"),
-    ("store", "experiments"),
-    ("sweep", "claims", "figures", "glue"),
-    ("book", "__main__"),
-)
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# Within a layer too there is an order: these may be imported by their neighbours, never the other way round.
-BASES = ("parameters", "folders", "tree", "spectra", "chain", "nets", "train", "store", "book")
-TOP = "__init__"  # implicit_rank/__init__.py shows names of any layer, and only on use
-
-
-def imported(path, package):
-    """The first names below the package that a file imports: {"store", "chain", ...}."""
-    inside = ("implicit_rank", *path.relative_to(package).parts[:-1])
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(inside[: len(inside) - node.level + 1]) if node.level else ""
-            start = ".".join(p for p in (base, node.module) if p)
-            modules = [f"{start}.{alias.name}" for alias in node.names] if start == "implicit_rank" else [start]
-        else:
-            continue
-        names |= {m.split(".")[1] for m in modules if m.startswith("implicit_rank.")}
-    return names - {"__version__"}
-
-
-def wrong_imports(package):
-    wrong = []
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).with_suffix("").parts
-        if parts == (TOP,):
-            continue
-        for name in sorted(imported(path, package) - {parts[0]}):
-            here, there = LEVEL.get(parts[0]), LEVEL.get(name)
-            if here is None or there is None:
-                wrong.append(f"{'/'.join(parts)}: {parts[0] if here is None else name} has no place in the table")
-            elif there > here or (there == here and name not in BASES):
-                wrong.append(f"{'/'.join(parts)} imports {name}, which is not below it")
-    return wrong
 
 
 def test_imports_only_go_down():
@@ -75,3 +32,21 @@ def test_an_upward_import_is_found(tmp_path, file, line, complaint):
 def test_a_downward_import_is_fine(tmp_path):
     (tmp_path / "claims.py").write_text("from implicit_rank import __version__, store\nfrom . import spectra\n")
     assert wrong_imports(tmp_path) == []
+
+
+def test_every_room_has_its_place_and_says_what_it_is_for():
+    found = rooms(PACKAGE)
+    assert set(found) == {name for names in LAYERS for name in names}
+    for name, paths in found.items():
+        assert about(paths).rstrip().endswith((".", ":")), name
+
+
+def test_the_picture_shows_every_room_and_what_it_imports():
+    drawn, edges = picture(PACKAGE), graph(PACKAGE)
+    assert all(f">{name}</text>" in drawn for name in edges)
+    assert drawn.count("<path d=") - 1 == sum(map(len, direct(edges).values()))  # one is the tip of the arrows
+    assert "train" in edges["experiments"]
+
+
+def test_an_arrow_that_follows_from_others_is_left_out():
+    assert direct({"c": {"a", "b"}, "b": {"a"}, "a": set()}) == {"c": {"b"}, "b": {"a"}, "a": set()}

@@ -13,6 +13,7 @@ from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from implicit_rank.book import values
 from implicit_rank.book.api import Api
+from implicit_rank.book.layers import Layers
 from implicit_rank.book.layout import Layout
 from implicit_rank.book.pairs import Pair
 from implicit_rank.book.references import definitions
@@ -133,6 +134,7 @@ def copy_mathjax(app, exception):
 
 def setup(app):
     app.add_role("impl", Implementation())
+    app.add_directive("layers", Layers)
     app.add_directive("pair", Pair)
     app.add_directive("timings", Timings)
     app.add_directive("api", Api)
