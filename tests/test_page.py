@@ -40,7 +40,7 @@ class Experiment:
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     Experiment.asked.clear()
-    monkeypatch.setattr(page_module, "experiment_of", lambda spec: Experiment)
+    monkeypatch.setattr(page_module.register, "experiment", lambda name: Experiment)
     shown = []
     monkeypatch.setattr(page_module, "glue", lambda name, value: shown.append((name, value)))
     store = Store(tmp_path)
