@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from implicit_rank.claims import ledger
-from implicit_rank.claims.comparison import Cell, comparison, judged, measured
+from implicit_rank.claims.comparison import Cell, comparison, in_blocks, judged, measured
 from implicit_rank.data.images import Images
 from implicit_rank.data.load import load
 from implicit_rank.evaluate import FeatureNetwork
@@ -353,6 +353,14 @@ def test_a_comparison_shows_paper_ours_and_verdict(tmp_path):
     assert measured([math.nan]) == ""
     judgement = next(j for j in ledger(chapter="04", store=Store(tmp_path)) if j.claim.id == "jing2020-table2-ae-10")
     assert judged(judgement, "aside") == Cell("31.4 ± 0.5", "", "not run", "aside")
+
+
+def test_blocks_of_runs_share_a_table_and_no_row_is_lost():
+    blocks = {"Stored: profile paper, 3 runs": [1, 2], "This build": [2, 3]}
+    rows = in_blocks(blocks, lambda numbers: {f"row {n}": [Cell(ours=str(n))] for n in numbers})
+    assert list(rows) == [*list(blocks)[:1], "row 1", "row 2", "This build", "row 2 (this build)", "row 3"]
+    assert [cell.ours for cells in rows.values() for cell in cells] == ["1", "2", "2", "3"]
+    assert rows["This build"] == []
 
 
 def test_every_claim_of_the_chapter_has_its_measure_and_matches_the_plan():

@@ -10,6 +10,7 @@ from implicit_rank.book import page as page_module
 from implicit_rank.book.groups import Groups
 from implicit_rank.book.page import Page
 from implicit_rank.book.pairs import Pair
+from implicit_rank.claims import ledger
 from implicit_rank.figures.captions import runs_shown
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import Spec, Store
@@ -85,6 +86,12 @@ def test_what_is_not_there_is_left_out_or_said(page):
     page.show("dogs", lambda records: records[0], "none", [])
     assert [name for name, _ in page.shown] == ["fig-dogs-stored", "runs-dogs-stored"]
     assert "No stored run" in page.shown[0][1].axes[0].texts[0].get_text()
+
+
+def test_its_claims_are_those_of_the_ledger_by_name(page):
+    page.name = "02_greedy_rank"
+    assert page.ledger == {judgement.claim.id: judgement for judgement in ledger(chapter="02")}
+    assert "sun2021-fig1d-codes" in page.ledger
 
 
 def test_blocks_of_a_table_are_headed_by_their_runs(page):

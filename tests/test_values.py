@@ -34,12 +34,12 @@ def groups(tmp_path, monkeypatch):
     def never(record):
         return (np.inf, 1.0, np.nan)[record.seed]
 
-    module = type(
+    known = type(
         "module",
         (),
         {"MEASURES": {"error": lambda r: r.scalars["error"], "at_0.02": lambda r: 1.0 * r.seed, "never": never}},
     )
-    monkeypatch.setattr(groups_module, "module_of", lambda name: module)
+    monkeypatch.setattr(groups_module.register, "experiment", lambda name: known)
     content = {
         "experiment": "toy",
         "plain": {"depth": 0},
@@ -144,6 +144,18 @@ def test_a_claim_is_what_the_ledger_says():
         values.claim_text(name + "x")
     with pytest.raises(BookError, match=r"unknown part of a claim 'our' \(did you mean 'ours'"):
         values.claim_text(f"{name}.our")
+
+
+def test_rows_of_one_kind_are_counted_by_verdict():
+    rows = [j for j in ledger() if j.claim.id.startswith("jing2020-table2-vae-") and j.claim.expected is not None]
+    assert len(rows) == 5
+    for verdict in ("reproduced", "not reproduced"):
+        count = sum(judgement.verdict == verdict for judgement in rows)
+        assert values.claim_text(f"jing2020-table2-vae-[1-9]*.{verdict}") == str(count) != "0"
+    with pytest.raises(BookError, match="no claim has a name like 'jing2020-tabel2-\\*'"):
+        values.claim_text("jing2020-tabel2-*.reproduced")
+    with pytest.raises(BookError, match="unknown verdict 'reproduce'"):
+        values.claim_text("jing2020-table2-vae-*.reproduce")
 
 
 def test_code_is_left_alone_and_a_mistake_names_page_and_line(tmp_path):

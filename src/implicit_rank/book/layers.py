@@ -22,7 +22,7 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Within a layer too there is an order: these may be imported by their neighbours, never the other way round.
-BASES = ("parameters", "folders", "tree", "spectra", "chain", "nets", "train", "store", "book")
+BASES = ("parameters", "folders", "tree", "spectra", "chain", "nets", "train", "store", "claims", "book")
 _TOP = "__init__"  # implicit_rank/__init__.py shows names of any layer, and only on use
 _WIDTH, _HEIGHT, _ROW, _GAP, _PAGE = 112, 40, 92, 18, 640
 

@@ -9,6 +9,7 @@ A `{pair}` directive of the same name puts the figures on the page, the stored r
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from implicit_rank import claims
 from implicit_rank.book.groups import Groups, groups_of
 from implicit_rank.book.layout import BookError, find_layout
+from implicit_rank.claims.judging import Judgement
 from implicit_rank.experiments import register
 from implicit_rank.figures import captions, cost
 from implicit_rank.figures.style import nothing
@@ -98,6 +100,11 @@ class Page:
         ours = list(self.live if live is None else live)
         pools = {f"Stored: {self._tell(records)}" if records else "": records, "This build": ours}
         return {words: pool for words, pool in pools.items() if pool}
+
+    @functools.cached_property
+    def ledger(self) -> dict[str, Judgement]:
+        """The chapter's claims as they are judged now, by name."""
+        return {judgement.claim.id: judgement for judgement in claims.ledger(chapter=self.name)}
 
     def badges(self) -> Any:
         """The chapter's claims in short, for its head."""

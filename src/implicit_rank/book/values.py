@@ -9,6 +9,7 @@
     {run}`equal_rank('irmae'):.0f`                  a function of the chapter's module of numbers
     {run}`04_irmae_images:ae.test_error`            a group of another chapter
     {claim}`jing2020-table2-irmae-100`              paper's value, ours and the verdict; `.paper`, `.ours`, `.verdict`
+    {claim}`jing2020-table2-vae-[1-9]*.reproduced`  how many of the rows whose names fit have this verdict
 
 An unknown name is a BookError that names page, line and the closest name; runs that are not stored read
 "(not run yet)". Nothing is evaluated but names, numbers, text, + - * / and these functions.
@@ -17,6 +18,7 @@ An unknown name is a BookError that names page, line and the closest name; runs 
 from __future__ import annotations
 
 import ast
+import fnmatch
 import functools
 import math
 import operator
@@ -236,10 +238,12 @@ OF_A_GROUP = {
 
 # ---- {claim} ----
 def claim_text(content: str, links: bool = False) -> str:
-    """One row of the ledger in words, or the part of it that is named after a dot."""
+    """One row of the ledger in words, or the part of it that is named after a dot; of a pattern, how many rows."""
     from implicit_rank.claims import wording
 
     name, _, part = content.partition(".")
+    if set(name) & set("*?["):
+        return str(_with_verdict(name, part))
     judgement = _judgements().get(name)
     if judgement is None:
         raise BookError(unknown_name("claim", name, sorted(_judgements())))
@@ -259,6 +263,18 @@ def claim_text(content: str, links: bool = False) -> str:
         return parts[part]
     printed = f"paper {parts['paper']}, " if judgement.claim.paper_value != "" else ""
     return f"{printed}ours {parts['ours']}, {verdict}"
+
+
+def _with_verdict(pattern: str, verdict: str) -> int:
+    """How many of the rows whose names fit a pattern have a verdict."""
+    from implicit_rank.claims.verdicts import VERDICTS
+
+    fitting = fnmatch.filter(_judgements(), pattern)
+    if not fitting:
+        raise BookError(f"no claim has a name like {pattern!r}")
+    if verdict not in VERDICTS:
+        raise BookError(unknown_name("verdict", verdict, VERDICTS))
+    return sum(_judgements()[name].verdict == verdict for name in fitting)
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -45,6 +45,23 @@ def measured(values: Iterable[float]) -> str:
         return ""
     text = wording.numbers(estimate(finite))
     return text if len(finite) == len(values) else f"{text} in {len(finite)} of {len(values)}"
+
+
+def in_blocks(
+    blocks: Mapping[str, Sequence], rows_of: Callable[[Sequence], Mapping[str, Sequence[Cell]]]
+) -> dict[str, Sequence[Cell]]:
+    """The rows of several blocks of runs in one table, each block under the words that head it.
+
+    `rows_of` makes rows by name from the runs of a block. A name that an earlier block has too gets the beginning of
+    the block's head: "AE (this build)".
+    """
+    rows: dict[str, Sequence[Cell]] = {}
+    for head, records in blocks.items():
+        rows[head] = []
+        mark = head.partition(",")[0]
+        for name, cells in rows_of(records).items():
+            rows[f"{name} ({mark[:1].lower()}{mark[1:]})" if name in rows else name] = cells
+    return rows
 
 
 def comparison(
