@@ -202,6 +202,61 @@ def test_what_no_parser_can_take_stays_text(text):
     assert execution.parse_value(text) == text
 
 
+@pytest.mark.parametrize("words", [["-p", "depth=8"], []], ids=["parameters", "none"])
+def test_a_preview_has_the_first_page_even_where_it_is_a_chapter_of_its_own(small_book, words):
+    (small_book / "book" / "index.md").write_text(f"{HEADER}# Tiny\n\nHello {{doc}}`01_tiny`.\n", encoding="utf-8")
+    said = run_book(small_book, "book", "--profile", "smoke", "--only", "01", *words)
+    site = small_book / "build" / "preview" / "_build" / "html"
+    assert 'href="01_tiny.html"' in (site / "book" / "index.html").read_text(encoding="utf-8")
+    assert (site / "index.html").is_file()
+    assert "holds no page" not in said
+
+
+def test_a_preview_that_cannot_be_built_is_a_failure(small_book):
+    edit(small_book / "_config.yml", "extra_extensions: [", "extra_extensions: [no_such_extension, ")
+    said = run_book(small_book, "book", "--profile", "smoke", "--only", "01", code=1)
+    assert "the site was not built cleanly" in said
+    assert "no_such_extension" in said
+    assert "Open build" not in said
+
+
+@pytest.mark.parametrize("name", ["_config.yml", "_toc.yml"])
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"a: [", "is not valid YAML"), (b"\xe9", "is not UTF-8"), (b"a", "must hold")]
+)
+def test_damaged_settings_are_named(small_book, name, content, why):
+    (small_book / name).write_bytes(content)
+    said = run_book(small_book, "book", "--profile", "smoke", code=1)
+    assert f"{name} {why}" in said
+    assert said.count("\n") <= 2
+
+
+@pytest.mark.parametrize("name", [".#01_tiny", "._01_tiny"])
+def test_names_that_begin_with_a_dot_are_passed_over(small_book, name):
+    for folder, end in (("book", ".md"), ("book", ".ipynb"), ("book/claims", ".toml"), ("book/results/x", ".json")):
+        (small_book / folder).mkdir(parents=True, exist_ok=True)
+        if name.startswith("._"):
+            (small_book / folder / (name + end)).write_bytes(b"\0\5\x16\7\xff")  # macOS keeps such beside a file
+        else:
+            (small_book / folder / (name + end)).symlink_to("me@host.1234")  # an editor's lock points nowhere
+    assert "site: up to date" in run_book(small_book, "book", "--profile", "smoke")
+    assert "out of step" not in run_book(small_book, "pair", "--check")
+
+
+def test_a_byte_order_mark_makes_no_difference(small_book):
+    path = small_book / "book" / "01_tiny.md"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert "site: up to date" in run_book(small_book, "book", "--profile", "smoke")
+
+
+def test_a_page_in_another_encoding_is_named(small_book):
+    path = small_book / "book" / "01_tiny.md"
+    path.write_bytes(path.read_bytes().replace(b"Something.", "Etwas für alle.".encode("latin-1")))
+    for words in (["book", "--profile", "smoke"], ["pair"], ["pair", "--check"]):
+        said = run_book(small_book, *words, code=1)
+        assert re.fullmatch(r"\S+/01_tiny.md is not UTF-8 text \(line \d+\); save it as UTF-8.\n", said)
+
+
 def test_a_preview_leaves_the_site_alone(small_book):
     page = (small_book / PAGE).read_bytes()
     edit(small_book / "book" / "01_tiny.md", "Something.", "Only a preview.")

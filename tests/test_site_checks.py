@@ -95,7 +95,7 @@ def test_two_builds_give_the_same_pages(fixture_book, tmp_path):
     shutil.rmtree(again / "build" / "_build")
     (again / "build" / "site.stamp").unlink()
     layout = Layout(again)
-    site.build(layout, again / "build" / "executed" / "smoke")
+    site.build(layout, again / "build" / "executed" / "smoke", "smoke")
     first, second = (f / "build" / "_build" / "html" for f in (fixture_book, again))
     names = sorted(p.relative_to(first).as_posix() for p in first.rglob("*.html"))
     assert names == sorted(p.relative_to(second).as_posix() for p in second.rglob("*.html"))
@@ -113,4 +113,4 @@ def test_a_chapter_without_outputs_is_not_published(tmp_path):
     shutil.copytree(ROOT / "tests" / "fixture_book", tmp_path, dirs_exist_ok=True)
     shutil.copy(ROOT / "_config.yml", tmp_path)
     with pytest.raises(BookError, match="no executed copy of book/01_tiny: execute these first"):
-        site.stage(Layout(tmp_path), tmp_path / "nothing", tmp_path / "stage", preview=False)
+        site.stage(Layout(tmp_path), tmp_path / "nothing", tmp_path / "stage", False, "smoke")

@@ -62,13 +62,16 @@ def book_command(args: argparse.Namespace) -> int:
     folder = execution.executed_folder(layout, args.profile, given)
     if not args.html_only:
         outcomes = execution.execute(layout, selected, args.profile, given, args.force, say)
+        first = site.first_page(layout) if preview and not args.execute_only else None
+        if first is not None and not (folder / f"{first}.ipynb").exists():  # a site cannot do without
+            outcomes += execution.execute(layout, select(pages, [first]), args.profile, say=say)
         failures = [o for o in outcomes if o.error]
         if failures:
             say("\n" + "\n".join(o.error for o in failures))
             say(f"{len(failures)} of {len(outcomes)} chapters failed; the site was not built.")
             return 1
     if not args.execute_only:
-        first = site.build(layout, folder, preview, say)
+        first = site.build(layout, folder, args.profile, preview, say)
         say(f"Open {layout.short(first)}" + (" (a preview: only chapters executed so far)" if preview else ""))
     say(f"All done in {time.monotonic() - begun:.1f} s.")
     return 0

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import nbformat
-import yaml
 
 from implicit_rank.book.execution import executed_folder, stored
 from implicit_rank.book.labels import labels_of
-from implicit_rank.book.layout import BookError, Layout, chapters, write_if_changed
+from implicit_rank.book.layout import BookError, Layout, chapters, read_yaml, write_if_changed
 from implicit_rank.book.pairing import notebook_bytes, plain
 
 INSTALL = """\
@@ -21,7 +20,7 @@ except ImportError:
 
 def export(layout: Layout, profile: str, folder: str | Path) -> list[str]:
     """Write every executed chapter into `folder`; BookError when one was never executed."""
-    config = yaml.safe_load((layout.root / "_config.yml").read_text(encoding="utf-8"))
+    config = read_yaml(layout.root / "_config.yml")
     cell = nbformat.v4.new_code_cell(INSTALL.format(url=config["repository"]["url"]), id="install")
     cell.metadata["tags"] = ["remove-cell"]
     lines, labels = [], labels_of(layout.book)

@@ -105,7 +105,7 @@ def groups_of(book: Path, chapter: str, store: Store | None = None) -> Groups:
     if not path.is_file():
         return Groups(chapter, {}, store)
     try:
-        return Groups(chapter, tomllib.loads(path.read_text(encoding="utf-8")), store)
+        return Groups(chapter, tomllib.loads(path.read_text(encoding="utf-8-sig")), store)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BookError(f"book/runs/{path.name} cannot be read: {error}") from error
 

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from implicit_rank.book.layout import markdown_pages
+from implicit_rank.store.files import read_text
+
 _FENCE = re.compile(r"^\s*(`{3,}|:{3,})\{([a-z:-]+)\} *(.*)$")
 _OPTION = re.compile(r"^\s*:(label|name): *(\S+)")
 _TARGET = re.compile(r"^\(([^)]+)\)=\s*$")
@@ -58,6 +61,6 @@ class Labels:
 def labels_of(book: Path) -> Labels:
     """The labels of all pages in a folder."""
     found = Labels()
-    for path in sorted(book.glob("[!.]*.md")):
-        found.add(path.stem, path.read_text(encoding="utf-8-sig"))
+    for path in markdown_pages(book):
+        found.add(path.stem, read_text(path))
     return found

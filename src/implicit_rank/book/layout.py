@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from implicit_rank.parameters import shown
+from implicit_rank.store.files import read_text
 
 PROFILES = ("smoke", "quick", "paper")
 BUDGETS = {"smoke": 20.0, "quick": 90.0}  # seconds per chapter on two CPU cores; "paper" has none
@@ -56,6 +57,19 @@ def find_layout(start: Path | None = None) -> Layout:
     raise BookError(f"no book found: neither {here} nor a folder above it holds _toc.yml and book/")
 
 
+def read_yaml(path: Path) -> dict:
+    """The content of one of the book's YAML files; BookError names a file that is no table of settings."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise BookError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from error
+    if not isinstance(content, dict):
+        raise BookError(f"{path} must hold settings by name, as `name: value`")
+    return content
+
+
 def front_matter(text: str) -> str:
     """The YAML block at the top of a Markdown page, or an empty string."""
     if not text.startswith("---\n"):
@@ -64,10 +78,14 @@ def front_matter(text: str) -> str:
     return text[4 : end + 1] if end > 0 else ""
 
 
+def markdown_pages(book: Path) -> list[Path]:
+    """The Markdown pages of a folder; names that begin with a dot are an editor's or a file system's, not ours."""
+    return sorted(book.glob("[!.]*.md"))
+
+
 def chapters(layout: Layout) -> list[Path]:
     """The `.md` sources of all executed pages: those whose front matter names a kernel."""
-    pages = sorted(layout.book.glob("*.md"))
-    return [p for p in pages if f"\n{CHAPTER_MARK}" in f"\n{front_matter(p.read_text(encoding='utf-8'))}"]
+    return [p for p in markdown_pages(layout.book) if f"\n{CHAPTER_MARK}" in f"\n{front_matter(read_text(p))}"]
 
 
 def select(pages: list[Path], only: list[str] | None) -> list[Path]:

@@ -14,6 +14,7 @@ import nbformat
 from implicit_rank.book.labels import Labels, labels_of
 from implicit_rank.book.layout import Layout, chapters, write_if_changed
 from implicit_rank.book.reading import reader
+from implicit_rank.store.files import read_text
 
 MARK = "implicit_rank"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -21,7 +22,7 @@ KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3
 
 def read_chapter(source: Path) -> nbformat.NotebookNode:
     """The notebook that a MyST Markdown chapter stands for, with cell ids made from the cells' content."""
-    notebook = jupytext.read(source, fmt="md:myst")
+    notebook = jupytext.reads(read_text(source), fmt="md:myst")
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         base = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import yaml
-
 from implicit_rank.book import values
 from implicit_rank.book.labels import Labels
+from implicit_rank.book.layout import read_yaml
+from implicit_rank.store.files import read_text
 
 _OPEN = re.compile(r"^(\s*)(`{3,}|:{3,})\{([a-z:-]+)\} *(.*)$")
 _ROLE = re.compile(r"\{(cite:t|cite:p|ref|numref|eq|doc|prf:ref|impl|glue:text)\}`([^`]+)`")
@@ -129,10 +129,10 @@ def _expanded(text: str, macros: Mapping) -> str:
 @functools.cache
 def _citations(book: Path) -> dict[str, str]:
     """Key -> "Sun, Lee and others (2021)"."""
-    from pybtex.database import parse_file
+    from pybtex.database import parse_string
 
     found = {}
-    for key, entry in parse_file(str(book / "references.bib")).entries.items():
+    for key, entry in parse_string(read_text(book / "references.bib"), "bibtex").entries.items():
         names = [" ".join(person.last_names) for person in entry.persons.get("author", [])]
         who = (
             names[0] + (" et al." if len(names) > 2 else f" and {names[1]}" if len(names) == 2 else "")
@@ -145,9 +145,5 @@ def _citations(book: Path) -> dict[str, str]:
 
 def reader(book: Path, page: str, labels: Labels) -> Callable[[str], str]:
     """The function that turns the Markdown cells of a page, in order, into plain ones."""
-    config = (
-        yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8"))
-        if (book.parent / "_config.yml").is_file()
-        else {}
-    )
+    config = read_yaml(book.parent / "_config.yml") if (book.parent / "_config.yml").is_file() else {}
     return Reader(book, page, labels, config).cell

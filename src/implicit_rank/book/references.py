@@ -14,7 +14,8 @@ import functools
 import re
 from pathlib import Path
 
-from implicit_rank.book.layout import Layout
+from implicit_rank.book.layout import Layout, markdown_pages
+from implicit_rank.store.files import read_text
 
 FENCE = re.compile(r"^\s*(`{3,}|:{3,})(?:\{([a-z:-]+)\}|[\w+-]*)")
 DOLLARS = re.compile(r"\$\$ *(?:\((\S+)\))? *$")
@@ -109,7 +110,7 @@ def definitions(package: Path, only: str | None = None) -> dict[str, tuple[Path,
     With `only`, a dotted name, no other file is looked at than those that can define it.
     """
     found = {}
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(package.rglob("[!.]*.py")):
         parts = path.relative_to(package).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
         name = ".".join(parts)
@@ -120,7 +121,7 @@ def definitions(package: Path, only: str | None = None) -> dict[str, tuple[Path,
 
 def disagreements(layout: Layout) -> list[str]:
     """Every way in which the text and the package do not name each other; empty when all is well."""
-    pages = {p: p.read_text(encoding="utf-8") for p in sorted(layout.book.glob("*.md"))}
+    pages = {p: read_text(p) for p in markdown_pages(layout.book)}
     in_text = {pair for text in pages.values() for pair in named_in_text(text)}
     in_package = named_in_package(layout.package)
     known, problems = definitions(layout.package), []

@@ -13,8 +13,9 @@ import nbformat
 import yaml
 
 from implicit_rank.book import checks, values
-from implicit_rank.book.layout import BookError, Layout, chapters, write_if_changed
+from implicit_rank.book.layout import BookError, Layout, chapters, read_yaml, write_if_changed
 from implicit_rank.book.pairing import notebook_bytes
+from implicit_rank.store.files import read_text
 
 TOOLS = ("jupyter-book", "Sphinx", "sphinx-book-theme", "myst-nb", "sphinx-proof", "sphinx-exercise")
 JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.argv[0] = 'jupyter-book'; main()"
@@ -40,13 +41,26 @@ def without(toc, left_out: set[str]):
     return {k: without(v, left_out) if isinstance(v, list) else v for k, v in toc.items()}
 
 
-def stage(layout: Layout, executed: Path, folder: Path, preview: bool) -> None:
+def first_page(layout: Layout) -> str | None:
+    """The name of the chapter that the site begins with; None where its first page is not executed."""
+    root = read_yaml(layout.root / "_toc.yml").get("root", "")
+    name = root.rpartition("/")[2]
+    return name if name in {p.stem for p in chapters(layout)} else None
+
+
+def stage(layout: Layout, executed: Path, folder: Path, preview: bool, profile: str) -> None:
     """Fill `folder` with what jupyter-book reads, touching only files that differ.
 
-    In a preview, chapters that were never executed are left out of the table of contents.
+    In a preview, chapters that were never executed are left out of the table of contents; its first page, which
+    no site can do without, is the book's own where these parameters have none.
     """
     notebooks = {p.stem: executed / f"{p.stem}.ipynb" for p in chapters(layout)}
-    toc = yaml.safe_load((layout.root / "_toc.yml").read_text(encoding="utf-8"))
+    first = first_page(layout)
+    if preview and first is not None and not notebooks[first].exists():
+        notebooks[first] = layout.build / "executed" / profile / f"{first}.ipynb"
+        if not notebooks[first].exists():
+            raise BookError(f"the preview has no first page: {first} was never executed with the profile {profile!r}")
+    toc = read_yaml(layout.root / "_toc.yml")
     left_out = {f"book/{name}" for name, path in notebooks.items() if not path.exists()} & {*toc_files(toc)}
     if left_out and not preview:
         raise BookError(f"no executed copy of {', '.join(sorted(left_out))}: execute these first")
@@ -71,8 +85,7 @@ def stage(layout: Layout, executed: Path, folder: Path, preview: bool) -> None:
 def _filled(layout: Layout, path: Path) -> bytes:
     """A file of the book as Sphinx gets it: with the numbers of today's runs and verdicts in its prose."""
     if path.suffix == ".md":
-        text = path.read_text(encoding="utf-8-sig")
-        return values.fill(text, path.stem, layout.book, links=True).encode()
+        return values.fill(read_text(path), path.stem, layout.book, links=True).encode()
     if path.suffix == ".ipynb":
         notebook = nbformat.read(path, 4)
         for cell in notebook.cells:
@@ -86,8 +99,8 @@ def state(layout: Layout, folder: Path) -> str:
     """Digest of everything the site is made from."""
     digest = hashlib.sha256()
     sources = [p for p in sorted(folder.rglob("*")) if p.is_file()]
-    sources += sorted(Path(__file__).parent.glob("*.py"))
-    sources += sorted(p for p in layout.package.rglob("*.py") if p.parent != Path(__file__).parent)
+    sources += sorted(Path(__file__).parent.glob("[!.]*.py"))
+    sources += sorted(p for p in layout.package.rglob("[!.]*.py") if p.parent != Path(__file__).parent)
     for path in sources:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     digest.update(" ".join(f"{t}={version(t)}" for t in TOOLS).encode())
@@ -100,14 +113,14 @@ def _place(match) -> str:
     return f"{match[1]}.md, cell {cell}, line {line}:" if cell else f"{match[1]}.md, line {line}:"
 
 
-def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line: None) -> Path:
+def build(layout: Layout, executed: Path, profile: str, preview: bool = False, say=lambda line: None) -> Path:
     """Build and check the site; returns its first page. Raises BookError when anything is wrong."""
     folder, out = layout.build / "stage", layout.build
     if preview:
         folder, out = layout.build / "preview" / "stage", layout.build / "preview"
     site, stamp = out / "_build" / "html", out / "site.stamp"
     first = site / "index.html"
-    stage(layout, executed, folder, preview)
+    stage(layout, executed, folder, preview, profile)
     now = state(layout, folder)
     if first.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == now:
         say("  site: up to date")
@@ -121,7 +134,7 @@ def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line
     write_if_changed(out / "html.log", log.encode())
     log = re.sub(r"\S+/stage/(\S+)\.ipynb:(\d+):", _place, log)
     warnings = [line for line in log.splitlines() if re.search(r"(WARNING|ERROR|CRITICAL|SEVERE):?", line)]
-    if preview:
+    if preview and not done.returncode:
         for line in warnings:
             say(f"    {line}")
     elif done.returncode or warnings:
@@ -130,12 +143,13 @@ def build(layout: Layout, executed: Path, preview: bool = False, say=lambda line
         if "No space left on device" in log:
             raise BookError(f"The disk is full: the site could not be written below {layout.short(out)}.")
         crash = log.partition("Exception occurred:\n")[2].splitlines()[:12]
-        shown = warnings or crash or log.splitlines()[-25:]
+        raised = [line for line in log.splitlines() if re.match(r"[\w.]+(Error|Exception): \S", line)]
+        shown = warnings or crash or raised or log.splitlines()[-25:]
         raise BookError(
             "\n  ".join(["the site was not built cleanly:", *shown, f"all of it: {layout.short(out / 'html.log')}"])
         )
     problems = checks.check_site(site)
-    if problems and not preview:
+    if problems and not (preview and first.exists()):
         raise BookError("\n  ".join(["the built site has problems:", *problems]))
     for line in problems:
         say(f"    {line}")

@@ -126,7 +126,7 @@ def load_claims(folder: str | Path | None = None) -> list[Claim]:
         if top is None:
             raise ClaimError("the claims lie in book/claims of the repository; run this inside a checkout.")
         folder = top / "book" / "claims"
-    claims = [claim for path in sorted(Path(folder).glob("*.toml")) for claim in read_claims(path)]
+    claims = [claim for path in sorted(Path(folder).glob("[!.]*.toml")) for claim in read_claims(path)]
     seen: dict[str, Claim] = {}
     for claim in claims:
         if claim.id in seen:
@@ -148,7 +148,7 @@ def load_claims(folder: str | Path | None = None) -> list[Claim]:
 def read_claims(path: Path) -> list[Claim]:
     """The claims of one file (ClaimError)."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ClaimError(f"{path.name} is not valid TOML: {error}.") from error
     _known(f"{path.name}: ", "key", content, ("paper", "claim"))

@@ -9,6 +9,7 @@ from implicit_rank.claims import wording
 from implicit_rank.claims.judging import Judgement
 from implicit_rank.claims.verdicts import VERDICTS
 from implicit_rank.store import write_text
+from implicit_rank.store.files import read_text
 
 START = "<!-- score: written by `python -m implicit_rank claims --write` -->"
 END = "<!-- end of score -->"
@@ -40,4 +41,4 @@ def with_score(text: str, judgements: Sequence[Judgement]) -> str:
 def write_score(judgements: Sequence[Judgement], readme: Path) -> None:
     """Bring the README's score up to date; nothing happens where there is no README."""
     if readme.exists():
-        write_text(readme, with_score(readme.read_text(encoding="utf-8"), judgements))
+        write_text(readme, with_score(read_text(readme), judgements))

@@ -28,6 +28,15 @@ class StoreError(RuntimeError):
     """A run cannot be stored, or a stored run not be trusted; the message names the file and the remedy."""
 
 
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark; OSError names a file in another encoding."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise OSError(f"{path} is not UTF-8 text (line {line}); save it as UTF-8.") from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` so that `path` holds the old or the new bytes at every moment, also under kill -9."""
     temporary = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}")
