@@ -8,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: book test lint pair bench doctor clean
+.PHONY: book test lint pair bench doctor clean ANEW
 
 book: $(READY)
 	@$(PY) -m implicit_rank book --profile $(PROFILE)
@@ -30,6 +30,14 @@ bench: $(READY)
 doctor: $(READY)
 	@$(PY) -m implicit_rank doctor
 
+# A PYTHON that somebody names, on the command line or in the environment, is taken even where .venv was made with another.
+WHICH := import sys; print(sys.base_prefix, sys.version)
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PY) -c '$(WHICH)' 2>/dev/null),$(shell $(PYTHON) -c '$(WHICH)' 2>/dev/null))
+$(READY): ANEW
+endif
+endif
+
 # the stamp is written last: an interrupted installation is taken up again, never taken for a finished one
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -37,6 +45,7 @@ $(READY): requirements.txt pyproject.toml
 	  exit 1; }
 	@rm -f $@
 	@echo "Setting up $(VENV) (once; a few minutes)"
+	@[ "$$($(PY) -c '$(WHICH)' 2>/dev/null)" = "$$($(PYTHON) -c '$(WHICH)')" ] || rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .

@@ -103,6 +103,39 @@ def test_workflows_are_readable():
             assert all("uses" in step or "run" in step for step in job["steps"]), path.name
 
 
+def test_binder_has_the_python_that_the_book_is_tested_with():
+    (version,) = (ROOT / "runtime.txt").read_text(encoding="utf-8").split()
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
+    tested = [step["with"]["python-version"] for step in workflow["jobs"]["test"]["steps"] if "with" in step]
+    assert [version] == [f"python-{python}" for python in tested]
+    assert Requirement(f"python{PROJECT['project']['requires-python']}").specifier.contains(f"{tested[0]}.0")
+    first = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()[0]
+    low, high = re.search(r"Python 3\.(\d+) to 3\.(\d+)", first).groups()
+    assert int(low) <= int(tested[0].partition(".")[2]) <= int(high)
+
+
+def test_a_clone_has_the_same_bytes_whatever_the_line_ends_of_its_machine(tmp_path):
+    tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True).stdout.splitlines()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    stored = [path for path in tracked if path.startswith("book/results/")]
+    chosen = [path for path in tracked if path not in set(stored[20:]) and (ROOT / path).is_file()]
+    chosen += [".gitattributes"] if ".gitattributes" not in chosen else []
+    for path in chosen:
+        (tmp_path / "here" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "here" / path).write_bytes((ROOT / path).read_bytes())
+
+    def git(folder, *words):
+        names = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=true", "-c", "core.safecrlf=false"]
+        subprocess.run(["git", *names, *words], cwd=folder, check=True, capture_output=True)
+
+    git(tmp_path / "here", "init", "-q")
+    git(tmp_path / "here", "add", "-A")
+    git(tmp_path / "here", "commit", "-qm", "all")
+    git(tmp_path, "clone", "-q", "here", "there")
+    assert [p for p in chosen if (tmp_path / "there" / p).read_bytes() != (ROOT / p).read_bytes()] == []
+
+
 def test_make_refuses_an_old_python_in_one_sentence(tmp_path):
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
@@ -130,3 +163,46 @@ def test_an_interrupted_installation_is_not_taken_for_a_finished_one(tmp_path):
         assert done.returncode != 0
         assert "Setting up .venv" in done.stdout
         assert not (tmp_path / ".venv" / ".ready").exists()
+
+
+def interpreter(folder, name):
+    """A stand-in for Python: it knows its name, makes environments that know it too, and whose pip fails on demand."""
+    path = folder / name
+    path.write_text(
+        f"""#!/bin/sh
+[ "$1" = -c ] && {{ echo {name}; exit 0; }}
+mkdir -p .venv/bin
+[ -e .venv/bin/python ] && exit 0
+cat > .venv/bin/python <<END
+#!/bin/sh
+[ "\\$1" = -c ] && {{ echo {name}; exit 0; }}
+[ "\\$2" = pip ] && [ -e no-network ] && exit 7
+exit 0
+END
+chmod +x .venv/bin/python
+""",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_the_python_that_is_named_is_taken_also_after_a_failed_installation(tmp_path):
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    first, second = interpreter(tmp_path, "first"), interpreter(tmp_path, "second")
+
+    def make(*words, code=0):
+        done = subprocess.run(["make", "doctor", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode != 0) == (code != 0), done.stderr
+        used = subprocess.run([".venv/bin/python", "-c", ""], cwd=tmp_path, capture_output=True, text=True).stdout
+        return used.strip(), "Setting up" in done.stdout
+
+    (tmp_path / "no-network").touch()
+    assert make(f"PYTHON={first}", code=2) == ("first", True)
+    (tmp_path / "no-network").unlink()
+    assert make(f"PYTHON={second}") == ("second", True)
+    assert make(f"PYTHON={second}") == ("second", False)
+    assert make() == ("second", False)  # nobody named another one
+    assert make(f"PYTHON={first}") == ("first", True)
+    assert make("PYTHON=.venv/bin/python") == ("first", False)
