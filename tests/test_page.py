@@ -11,6 +11,9 @@ from implicit_rank.book.groups import Groups
 from implicit_rank.book.page import Page
 from implicit_rank.book.pairs import Pair
 from implicit_rank.claims import ledger
+from implicit_rank.experiments import register
+from implicit_rank.experiments.register import Experiment
+from implicit_rank.experiments.result import Result
 from implicit_rank.figures.captions import runs_shown
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import Spec, Store
@@ -26,22 +29,20 @@ class Settings(Parameters):
     device: str = option("cpu", "device")
 
 
-class Experiment:
-    """Two members' results, whatever is asked for."""
+def run(specs, device):
+    """A result for every member, whatever is asked for."""
+    asked.append((list(specs), device))
+    return [Result(spec, {"x": 1.0 * spec.seed}, {"y": np.ones(2)}, seconds=0.5) for spec in specs]
 
-    asked: ClassVar[list] = []
 
-    @classmethod
-    def run(cls, specs, device):
-        cls.asked.append((list(specs), device))
-        result = dataclasses.make_dataclass("Result", ["spec", "scalars", "arrays", "seconds"])
-        return [result(spec, {"x": 1.0 * spec.seed}, {"y": np.ones(2)}, 0.5) for spec in specs]
+asked: list = []
+EXPERIMENT = Experiment(Toy, lambda profile, seeds=None: [], run, {})
 
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    Experiment.asked.clear()
-    monkeypatch.setattr(page_module.register, "experiment", lambda name: Experiment)
+    asked.clear()
+    monkeypatch.setitem(register._ADDED, "toy", EXPERIMENT)
     shown = []
     monkeypatch.setattr(page_module, "glue", lambda name, value: shown.append((name, value)))
     store = Store(tmp_path)
@@ -58,9 +59,37 @@ def test_members_run_once_each_on_the_pages_device_and_are_live(page):
     records = page.run([Toy(seed=3), Toy(seed=4), Toy(seed=3)])
     assert [record.seed for record in records] == [3, 4]
     assert page.live == records
-    assert Experiment.asked == [([Toy(seed=3), Toy(seed=4)], "cpu")]
+    assert asked == [([Toy(seed=3), Toy(seed=4)], "cpu")]
     assert records[0].provenance["seconds"] == 0.5
     assert page.run([]) == []
+
+
+def test_members_are_run_in_their_experiments_batches_and_come_back_as_asked_for(page, monkeypatch):
+    def batches(specs, memory=None, device="cpu"):
+        return [[spec for spec in specs if spec.seed % 2 == rest] for rest in (0, 1)]
+
+    monkeypatch.setitem(register._ADDED, "toy", dataclasses.replace(EXPERIMENT, batches=batches))
+    assert [record.seed for record in page.run([Toy(seed=seed) for seed in (3, 4, 5, 6)])] == [3, 4, 5, 6]
+    assert [[spec.seed for spec in specs] for specs, _ in asked] == [[3, 5], [4, 6]]
+
+
+def test_a_figure_of_no_run_has_no_words(page):
+    page.figure("scheme", "a scheme")
+    assert page.shown == [("fig-scheme", "a scheme")]
+
+
+def test_members_are_run_in_their_experiments_batches_and_come_back_as_asked_for(page, monkeypatch):
+    def batches(specs, memory=None):
+        return [[spec for spec in specs if spec.seed % 2 == rest] for rest in (0, 1)]
+
+    monkeypatch.setattr(Experiment, "batches", batches, raising=False)
+    assert [record.seed for record in page.run([Toy(seed=seed) for seed in (3, 4, 5, 6)])] == [3, 4, 5, 6]
+    assert [[spec.seed for spec in specs] for specs, _ in Experiment.asked] == [[3, 5], [4, 6]]
+
+
+def test_a_figure_of_no_run_has_no_words(page):
+    page.figure("scheme", "a scheme")
+    assert page.shown == [("fig-scheme", "a scheme")]
 
 
 def test_a_figure_is_drawn_of_stored_and_live_runs_and_says_which(page, capsys):

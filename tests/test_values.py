@@ -84,6 +84,8 @@ def groups(tmp_path, monkeypatch):
         ("none.error:.1f", values.NOT_RUN),
         ("none.error / plain.error", values.NOT_RUN),
         ("plain.error / 0", values.NOT_RUN),
+        ("reached(plain.odd)", "7"),
+        ("reached(deep.odd)", values.NOT_RUN),
         ("plain.odd", values.NOT_RUN),  # a seed has no value: the mean of the others is not shown as if it were all
     ],
 )

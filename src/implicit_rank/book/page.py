@@ -22,8 +22,9 @@ from implicit_rank.experiments import register
 from implicit_rank.figures import captions, cost
 from implicit_rank.figures.style import nothing
 from implicit_rank.glue import glue
-from implicit_rank.parameters import Parameters
+from implicit_rank.parameters import Parameters, resolve_device
 from implicit_rank.store import Record, Spec, live_record, provenance
+from implicit_rank.sweep.ensembles import portions
 
 TABS = {"stored": "Stored run", "live": "This build"}
 Draw = Callable[[Sequence[Record]], Any]
@@ -62,8 +63,11 @@ class Page:
         specs = list(dict.fromkeys(specs))
         if not specs:
             return []
-        results = register.experiment(specs[0].experiment).run(specs, device=self.device)
-        records = [live_record(r.spec, r.scalars, r.arrays, provenance(self.device, r.seconds)) for r in results]
+        experiment, device = register.experiment(specs[0].experiment), str(resolve_device(self.device))
+        parts = portions(experiment, specs, device)
+        found = {result.spec: result for part in parts for result in experiment.run(part, device=device)}
+        results = [found[spec] for spec in specs]
+        records = [live_record(r.spec, r.scalars, r.arrays, provenance(device, r.seconds)) for r in results]
         self.live += records
         return records
 
@@ -90,6 +94,10 @@ class Page:
                 self._put(name, tab, figure, self._tell(records))
         for tab, figure in others.items():
             self._put(name, tab, figure, "")
+
+    def figure(self, name: str, figure: Any) -> None:
+        """Put a figure that shows no run, a scheme for one, under the page's `{pair}` of that name."""
+        glue(f"fig-{name}", figure)
 
     def blocks(self, stored: str | Sequence[Record], live: Sequence[Record] | None = None) -> dict[str, list[Record]]:
         """Stored runs and this build's (default: all of `live`) by the words that head their rows in a table.

@@ -8,7 +8,8 @@
     The caption.
     ```
 
-Tabs that were not drawn are left out, and a single one stands by itself. References use the label `fig-NAME`.
+Tabs that were not drawn are left out, and a single one stands by itself, as does a figure of no run that
+`page.figure` drew. References use the label `fig-NAME`.
 """
 
 from __future__ import annotations
@@ -45,15 +46,17 @@ class Pair(SphinxDirective):
         name, wanted = self.arguments[0], self.options.get("tabs", ", ".join(TABS))
         tabs = [tab.strip() for tab in wanted.split(",")]
         drawn = [tab for tab in tabs if self._is_drawn(f"fig-{name}-{tab}")]
-        if not drawn or "alt" not in self.options or not self.content:
-            what = "was not drawn: no page.show of this name" if not drawn else "needs :alt: and a caption"
+        alone = not drawn and self._is_drawn(f"fig-{name}")
+        if not (drawn or alone) or "alt" not in self.options or not self.content:
+            seen = drawn or alone
+            what = "needs :alt: and a caption" if seen else "was not drawn: no page.show or page.figure of this name"
             log.warning("the pair %r %s", name, what, location=self.get_location())
             return []
         figure = nodes.figure("", classes=["pair"])
         self.set_source_info(figure)
         self.options["name"] = f"fig-{name}"
         self.add_name(figure)
-        self._parse(self._tab_set(name, drawn), figure)
+        self._parse(self._picture(name, "") if alone else self._tab_set(name, drawn), figure)
         caption, *rest = self._parse("\n".join(self.content), nodes.Element())
         figure += nodes.caption(caption.rawsource, "", *caption.children)
         if rest:
@@ -79,7 +82,8 @@ class Pair(SphinxDirective):
 
     def _picture(self, name: str, tab: str) -> str:
         alt = self.options.get(f"alt-{tab}", self.options["alt"])
-        picture = f"```{{glue:figure}} fig-{name}-{tab}\n:figwidth: 100%\n:alt: {alt}\n```"
+        key = f"fig-{name}-{tab}" if tab else f"fig-{name}"
+        picture = f"```{{glue:figure}} {key}\n:figwidth: 100%\n:alt: {alt}\n```"
         return picture + f"\n\n{{glue:text}}`runs-{name}-{tab}`" if tab in TABS else picture
 
     def _parse(self, text: str, into: nodes.Element) -> list[nodes.Node]:

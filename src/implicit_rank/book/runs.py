@@ -39,7 +39,7 @@ def run_command(args: argparse.Namespace) -> int:
 
     try:
         with Progress() as progress:
-            for part, within in portions(plan, device, progress):
+            for part, within in with_progress(plan, device, progress):
                 plan.experiment.run(part, device=device, progress=within, on_done=keep)
     except KeyboardInterrupt:
         print(f"\nInterrupted: {len(saved)} of {len(plan.todo)} are stored; the same command goes on from there.")
@@ -50,18 +50,11 @@ def run_command(args: argparse.Namespace) -> int:
     return 0
 
 
-def portions(plan: members.Plan, device: str, progress: Callable[[float, str], None]) -> Iterator[tuple]:
-    """Members that may be handed to one ``run``, with its share of the progress: all, or the experiment's batches.
+def with_progress(plan: members.Plan, device: str, progress: Callable[[float, str], None]) -> Iterator[tuple]:
+    """Members that may be handed to one ``run``, with its share of the progress: all, or the experiment's batches."""
+    from implicit_rank.sweep.ensembles import portions
 
-    They come in the order in which their first members were asked for.
-    """
-    from implicit_rank.sweep import ensembles_of
-
-    parts = [plan.todo]
-    if plan.experiment.batches:
-        place = {spec: i for i, spec in enumerate(plan.todo)}
-        parts = ensembles_of(plan.experiment, plan.todo, device=device)
-        parts.sort(key=lambda part: min(place[spec] for spec in part))
+    parts = portions(plan.experiment, plan.todo, device)
     cost = plan.experiment.cost or (lambda spec: 1.0)
     ends = [0.0, *itertools.accumulate(sum(map(cost, part)) for part in parts)]
     for part, (begin, end) in zip(parts, itertools.pairwise(ends), strict=True):

@@ -4,6 +4,7 @@
     {run}`spread(ae.test_rank_covariance):.0f`      mean and range;  also least, most, median, interval, ends
     {run}`listed(ae.test_error):.2f`                all of them in a row
     {run}`ends(each(ae.test_error)):.2f`            one number a run, where seeds have several
+    {run}`reached(ae['rank_at_0.02']):.1f`          mean over those seeds that have the number
     {run}`seeds(ae)`  {run}`count(ae)`  {run}`runs(ae)`    how many seeds, how many runs, and which, in words
     {run}`ae['rank_at_0.02']`                       a measure whose name is no Python name
     {run}`equal_rank('irmae'):.0f`                  a function of the chapter's module of numbers
@@ -218,11 +219,19 @@ def _words(records: Sequence[Record]) -> str:
     return captions.runs_shown(records)
 
 
+def _reached(numbers: Sequence[float], form: str) -> float:
+    finite = [number for number in numbers if math.isfinite(number)]
+    if not finite:
+        raise MissingRunError
+    return statistics.fmean(finite)
+
+
 OF_NUMBERS = {
     "mean": lambda numbers, form: statistics.fmean(numbers),
     "median": lambda numbers, form: statistics.median(numbers),
     "least": lambda numbers, form: min(numbers),
     "most": lambda numbers, form: max(numbers),
+    "reached": _reached,
     "geometric": lambda numbers, form: statistics.geometric_mean(numbers),
     "interval": _interval,
     "ends": _ends,

@@ -43,6 +43,17 @@ def ensembles_of(
     return unfinished + [members[i : i + size] for members in groups for i in range(0, len(members), size)]
 
 
+def portions(experiment: Experiment, specs: Sequence[Spec], device: str = "cpu") -> list[list[Spec]]:
+    """Members of one experiment in portions that may be handed to one ``run``: all, or the experiment's `batches`.
+
+    They come in the order in which their first members were asked for.
+    """
+    if experiment.batches is None:
+        return [list(specs)]
+    place = {spec: i for i, spec in enumerate(specs)}
+    return sorted(ensembles_of(experiment, specs, device=device), key=lambda part: min(place[spec] for spec in part))
+
+
 def split_by_memory(
     specs: Sequence[Spec], bytes_per_member: int | Callable[[Any], int], memory: int | None, most: int | None = None
 ) -> list[list[Spec]]:
