@@ -78,20 +78,6 @@ def test_a_figure_of_no_run_has_no_words(page):
     assert page.shown == [("fig-scheme", "a scheme")]
 
 
-def test_members_are_run_in_their_experiments_batches_and_come_back_as_asked_for(page, monkeypatch):
-    def batches(specs, memory=None):
-        return [[spec for spec in specs if spec.seed % 2 == rest] for rest in (0, 1)]
-
-    monkeypatch.setattr(Experiment, "batches", batches, raising=False)
-    assert [record.seed for record in page.run([Toy(seed=seed) for seed in (3, 4, 5, 6)])] == [3, 4, 5, 6]
-    assert [[spec.seed for spec in specs] for specs, _ in Experiment.asked] == [[3, 5], [4, 6]]
-
-
-def test_a_figure_of_no_run_has_no_words(page):
-    page.figure("scheme", "a scheme")
-    assert page.shown == [("fig-scheme", "a scheme")]
-
-
 def test_a_figure_is_drawn_of_stored_and_live_runs_and_says_which(page, capsys):
     page.run([Toy(seed=3)])
     page.show("cats", lambda records: f"drawn of {[r.seed for r in records]}", "all", samples="a sample")

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from implicit_rank.book import groups as groups_module
 from implicit_rank.book import values
 from implicit_rank.book.groups import Groups, groups_of
 from implicit_rank.book.layout import BookError
 from implicit_rank.claims import ledger, wording
+from implicit_rank.experiments import register
+from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option
 from implicit_rank.store import Spec, Store
 
@@ -34,12 +35,9 @@ def groups(tmp_path, monkeypatch):
     def never(record):
         return (np.inf, 1.0, np.nan)[record.seed]
 
-    known = type(
-        "module",
-        (),
-        {"MEASURES": {"error": lambda r: r.scalars["error"], "at_0.02": lambda r: 1.0 * r.seed, "never": never}},
-    )
-    monkeypatch.setattr(groups_module.register, "experiment", lambda name: known)
+    measures = {"error": lambda r: r.scalars["error"], "at_0.02": lambda r: 1.0 * r.seed, "never": never}
+    toy = Experiment(Toy, lambda profile, seeds=None: [], lambda specs, device: [], measures)
+    monkeypatch.setitem(register._ADDED, "toy", toy)
     content = {
         "experiment": "toy",
         "plain": {"depth": 0},
