@@ -45,7 +45,7 @@ BASE = Small(
 @pytest.fixture(autouse=True)
 def own_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setenv("IMPLICIT_RANK_CHECKPOINTS", str(tmp_path / "checkpoints"))
-    autoencoder_training.data.cache_clear()
+    autoencoder_training._data.cache_clear()
 
 
 def test_a_result_says_what_it_is():

@@ -36,14 +36,14 @@ def existing_folder(path: str | Path) -> Path:
     return folder
 
 
-def absolute_folder(name: str) -> str:
-    """The name of a data set; in "folder:PATH" the path becomes absolute, seen from the current directory.
+def absolute_folder(name: str, base: str | Path = ".") -> str:
+    """The name of a data set; in "folder:PATH" the path becomes absolute, seen from the folder ``base``.
 
     A program that starts kernels or workers elsewhere resolves the path where it was typed.
     """
     if not name.startswith(PREFIX) or not name.removeprefix(PREFIX):
         return name
-    return PREFIX + os.path.abspath(expanded(name.removeprefix(PREFIX)))
+    return PREFIX + os.path.abspath(Path(base) / expanded(name.removeprefix(PREFIX)))
 
 
 def walk(folder: Path) -> Tree:

@@ -4,6 +4,7 @@ import argparse
 import time
 
 from implicit_rank.book.layout import PROFILES, BookError, chapters, find_layout, select
+from implicit_rank.tree import PREFIX, absolute_folder, existing_folder
 
 
 def add_to(commands) -> None:
@@ -44,8 +45,18 @@ def parse_parameters(texts: list[str]) -> dict:
             raise BookError(f"-p takes NAME=VALUE, not {shown(text)}")
         if name == "profile":
             raise BookError("the profile is chosen with --profile, not with -p")
-        given[name] = parse_value(value)
+        given[name] = typed_here(parse_value(value))
     return given
+
+
+def typed_here(value):
+    """The value with every "folder:PATH" made absolute, as kernels run elsewhere; ValueError for an absent folder."""
+    if isinstance(value, (list, tuple)):
+        return [typed_here(item) for item in value]
+    if not isinstance(value, str) or not value.startswith(PREFIX):
+        return value
+    existing_folder(value.removeprefix(PREFIX))
+    return absolute_folder(value)
 
 
 def book_command(args: argparse.Namespace) -> int:

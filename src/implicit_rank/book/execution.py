@@ -18,6 +18,7 @@ from implicit_rank.book import environment
 from implicit_rank.book.layout import BUDGETS, BookError, Layout, write_if_changed
 from implicit_rank.book.pairing import notebook_bytes, read_chapter
 from implicit_rank.parameters import unknown_name
+from implicit_rank.tree import PREFIX, absolute_folder, folder_state
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
 NOT_FOR_CHAPTERS = ("book", "__main__.py")  # parts of the package that no chapter's output depends on ...
@@ -42,16 +43,31 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     ]
 
 
-def parameter_names(notebook: nbformat.NotebookNode) -> list[str]:
-    """The names assigned in the cell tagged `parameters`, in the order written."""
-    names = []
+def parameter_defaults(notebook: nbformat.NotebookNode) -> dict:
+    """The values assigned in the cell tagged `parameters`, by name and in the order written; None for no literal."""
+    values = {}
     for cell in code_cells(notebook):
         if "parameters" not in cell.metadata.get("tags", []):
             continue
         for node in ast.parse(cell.source).body:
             targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-            names += [t.id for t in targets if isinstance(t, ast.Name)]
-    return names
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    values[target.id] = literal(getattr(node, "value", None))
+    return values
+
+
+def literal(node: ast.AST | None):
+    """The value of an expression without names or calls, None for another."""
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def parameter_names(notebook: nbformat.NotebookNode) -> list[str]:
+    """The names assigned in the cell tagged `parameters`, in the order written."""
+    return list(parameter_defaults(notebook))
 
 
 def parse_value(text: str):
@@ -109,12 +125,28 @@ def surroundings(layout: Layout) -> str:
     return digest.hexdigest()
 
 
-def key(notebook: nbformat.NotebookNode, parameters: dict, around: str, groups: str = "") -> str:
-    """What the outputs depend on: code, parameters, the chapter's groups of runs and surroundings. Not the prose."""
+def key(
+    notebook: nbformat.NotebookNode, parameters: dict, around: str, groups: str = "", pictures: dict | None = None
+) -> str:
+    """What the outputs depend on: code, parameters, groups of runs, pictures and surroundings. Not the prose."""
     code = [c.source for c in code_cells(notebook)]
     return hashlib.sha256(
-        json.dumps([code, parameters, around, groups], sort_keys=True, default=str).encode()
+        json.dumps([code, parameters, around, groups, pictures or {}], sort_keys=True, default=str).encode()
     ).hexdigest()
+
+
+def pictures(layout: Layout, notebook: nbformat.NotebookNode, parameters: dict) -> dict[str, str]:
+    """The state of every folder of pictures that a parameter names, passed or written in the parameters cell.
+
+    A relative path is the kernel's, who runs in the folder of the book.
+    """
+    values = [*(parameter_defaults(notebook) | parameters).values()]
+    names = [name for value in values for name in (value if isinstance(value, (list, tuple)) else [value])]
+    return {
+        name: folder_state(absolute_folder(name, layout.book))
+        for name in names
+        if isinstance(name, str) and name.startswith(PREFIX)
+    }
 
 
 def splice(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -157,7 +189,8 @@ def execute(
         passed = {k: v for k, v in ({"profile": profile} | given).items() if k in known}
         groups = layout.book / "runs" / f"{source.stem}.toml"
         named = groups.read_text(encoding="utf-8") if groups.is_file() else ""
-        target, wanted = folder / f"{source.stem}.ipynb", key(notebook, passed, around, named)
+        seen = pictures(layout, notebook, passed)
+        target, wanted = folder / f"{source.stem}.ipynb", key(notebook, passed, around, named, seen)
         done = None if force else stored(target)
         if done is not None and done.metadata.implicit_rank.key == wanted:
             write_if_changed(target, notebook_bytes(splice(notebook, done)))

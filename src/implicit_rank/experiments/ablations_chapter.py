@@ -12,7 +12,7 @@ from implicit_rank.chain import LinearChain
 from implicit_rank.experiments import ablations
 from implicit_rank.experiments.ablations import VARIANTS, Ablations, family, presets, set_up, variant
 from implicit_rank.experiments.autoencoder_training import data as images_of
-from implicit_rank.experiments.chapter_data import balanced_sizes, check_name, count_of
+from implicit_rank.experiments.chapter_data import balanced_sizes, checked_name, count_of
 from implicit_rank.experiments.result import Result
 from implicit_rank.nets import STARTS
 from implicit_rank.parameters import Parameters, option, resolve_device
@@ -38,7 +38,7 @@ class AblationsChapter(Parameters):
 
     def __post_init__(self):
         super().__post_init__()
-        check_name(self.data)
+        object.__setattr__(self, "data", checked_name(self.data))
 
     def base(self) -> Ablations:
         """Return what all models share; FileNotFoundError, one sentence, where the images are not on this machine."""

@@ -20,14 +20,25 @@ from implicit_rank.store.checkpoints import Checkpoints, checkpoint_of
 from implicit_rank.train import History, Member, Settings, StableRank, TargetError, train
 from implicit_rank.train.randomness import generator
 from implicit_rank.train.stages import train_two_stages
+from implicit_rank.tree import folder_state, printable
 
 _WEIGHTS = 3  # the word that sets a model's random stream apart from those of order and noise
 
 
-@functools.lru_cache(maxsize=4)
 def data(name: str, split: str, count: int, size: int) -> Images:
-    """Return a split of a data set; 0 stands for "all" and "its own"."""
-    return load(name, split, size=size or None, count=count or None)
+    """Return a split of a data set; 0 stands for "all" and "its own". ValueError when it has a single image."""
+    return _data(name, split, count, size, folder_state(name))
+
+
+@functools.lru_cache(maxsize=4)
+def _data(name: str, split: str, count: int, size: int, state: str) -> Images:
+    found = load(name, split, size=size or None, count=count or None)
+    if found.n < 2:
+        raise ValueError(
+            f"{printable(name)} gives one {split} image, and a training needs two of either split: in a folder without "
+            "sub-folders train and test each fifth image is a test image, so it must hold ten."
+        )
+    return found
 
 
 def model_of(spec: AutoencoderSpec, image_shape: tuple[int, int, int]) -> Autoencoder:

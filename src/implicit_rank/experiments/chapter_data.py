@@ -8,15 +8,20 @@ from implicit_rank.data.load import IMAGE_NAMES, SHAPES
 from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.irmae_images_labels import subset_rule
 from implicit_rank.parameters import ParameterError, unknown_name
+from implicit_rank.tree import absolute_folder
 
 LARGE = ("mnist", "fashion", "cifar10", "celeba", *SHAPES)
 ENOUGH = 10_000  # images of a large set in the profile quick
 
 
-def check_name(data: str | None) -> None:
-    """Raise ParameterError, naming what is allowed, unless ``data`` is None or a name that :func:`load` knows."""
+def checked_name(data: str | None) -> str | None:
+    """The name of a data set, the path of a folder made absolute: the kernel may move on, the runs stay where they are.
+
+    Raises ParameterError, naming what is allowed, unless ``data`` is None or a name that :func:`load` knows.
+    """
     if data is not None and data not in IMAGE_NAMES and not data.startswith("folder:"):
         raise ParameterError(unknown_name("data", data, [*IMAGE_NAMES, "folder:PATH"]))
+    return None if data is None else absolute_folder(data)
 
 
 def count_of(own: AutoencoderSpec, data: str) -> int:

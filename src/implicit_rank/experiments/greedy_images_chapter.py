@@ -10,7 +10,7 @@ from torch import Tensor
 
 from implicit_rank.data.archives import data_root
 from implicit_rank.data.cifar import ARCHIVE, FOLDER, NPZ
-from implicit_rank.experiments.chapter_data import check_name
+from implicit_rank.experiments.chapter_data import checked_name
 from implicit_rank.experiments.greedy_images import GreedyImages, explicit, orthogonal, small, standard, vanilla
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import PROFILES
@@ -43,7 +43,7 @@ class GreedyImagesChapter(Parameters):
 
     def __post_init__(self):
         super().__post_init__()
-        check_name(self.data)
+        object.__setattr__(self, "data", checked_name(self.data))
 
     def images(self, colour: bool = False) -> str:
         """Return the name of the data set: the one asked for, or what is at hand."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from implicit_rank.data.images import Images
 from implicit_rank.experiments.autoencoder_training import data as images_of
-from implicit_rank.experiments.chapter_data import check_name, count_of
+from implicit_rank.experiments.chapter_data import checked_name, count_of
 from implicit_rank.experiments.irmae_images import MODELS, IrmaeImages, model_of, reduced
 from implicit_rank.nets import ARCHITECTURES
 from implicit_rank.parameters import ParameterError, Parameters, option
@@ -39,7 +39,7 @@ class IrmaeImagesChapter(Parameters):
 
     def __post_init__(self):
         super().__post_init__()
-        check_name(self.data)
+        object.__setattr__(self, "data", checked_name(self.data))
 
     def base(self) -> IrmaeImages:
         """Return what all models share: the plain autoencoder of seed 0."""

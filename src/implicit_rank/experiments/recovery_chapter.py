@@ -12,6 +12,7 @@ from implicit_rank.linear.optimisers import OPTIMISERS
 from implicit_rank.linear.regularised import MODELS
 from implicit_rank.parameters import ParameterError, Parameters, option, unknown_name
 from implicit_rank.store import PROFILES
+from implicit_rank.tree import absolute_folder
 
 SIZES = {  # data, k, steps, seeds of the live run
     "smoke": ("digits", 4, 200, (0,)),
@@ -45,6 +46,7 @@ class RecoveryChapter(Parameters):
         super().__post_init__()
         if self.data is not None and self.data not in DATA and not self.data.startswith("folder:"):
             raise ParameterError(unknown_name("data", self.data, [*DATA, "folder:PATH"]))
+        object.__setattr__(self, "data", None if self.data is None else absolute_folder(self.data))
 
     def specs(self) -> list[Recovery]:
         """Return the members of the live run; all defaults give the profile's own runs, so stored ones fit."""
