@@ -103,8 +103,8 @@ def test_what_is_not_there_is_left_out_or_said(page):
     assert "No stored run" in page.shown[0][1].axes[0].texts[0].get_text()
 
 
-def test_its_claims_are_those_of_the_ledger_by_name(page):
-    page.name = "02_greedy_rank"
+def test_its_claims_are_those_of_the_ledger_by_name(tmp_path):
+    page = Page("02_greedy_rank", None, Groups("02_greedy_rank", {}, Store(tmp_path)), runs_shown)
     assert page.ledger == {judgement.claim.id: judgement for judgement in ledger(chapter="02")}
     assert "sun2021-fig1d-codes" in page.ledger
 
