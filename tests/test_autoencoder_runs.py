@@ -169,7 +169,7 @@ from implicit_rank.experiments import autoencoder_training as training, autoenco
 often = training.settings_of
 training.settings_of = lambda spec: replace(often(spec), checkpoint_seconds=0.05)
 import numpy as np
-(result,) = autoencoder_run.run_autoencoders([replace(BASE, epochs=10)])
+(result,) = autoencoder_run.run_autoencoders([replace(BASE, epochs=60)])
 np.savez({out!r}, **result.arrays)
 """
 
@@ -191,7 +191,7 @@ def test_killed_and_resumed_runs_have_the_same_bits(tmp_path):
     assert not (tmp_path / "never.npz").exists()
     (left,) = (tmp_path / "b").rglob("*.npz")
     position = np.load(left)["position"][0]
-    assert 0 < position < 10 * 7
+    assert 0 < position < 60 * 7
     assert start("resumed.npz", "b").wait(120) == 0
     whole, resumed = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "resumed.npz")
     assert set(whole.files) == set(resumed.files)
