@@ -210,7 +210,7 @@ def test_a_frozen_chain_stays_and_lets_gradients_through():
     module, codes = chain(frozen=True), normal(5, 6).requires_grad_()
     assert module.parameter_groups(0.1) == []
     assert not any(p.requires_grad for p in module.parameters())
-    assert set(module.state_dict()) == {"weights.0", "weights.1", "weights.2"}
+    assert set(module.state_dict()) == {"weights.0", "weights.1", "weights.2", "_extra_state"}
     assert torch.equal(module.effective_matrix(), chain().effective_matrix())  # frozen at the same start
     module(codes).sum().backward()
     torch.testing.assert_close(codes.grad, module.effective_matrix().sum(0).expand(5, 6), rtol=1e-10, atol=1e-13)

@@ -144,3 +144,26 @@ def test_effective_rank_known_answers(values, rank):
 
 def test_effective_rank_of_nothing_is_nan():
     assert effective_rank(torch.zeros(3)).isnan()
+
+
+@pytest.mark.parametrize("rank", [numerical_rank, effective_rank])
+def test_a_matrix_is_not_taken_for_spectra(rank):
+    codes = normal(20, 4)
+    with pytest.raises(ValueError, match="singular_values must be finite and not negative"):
+        rank(codes)
+    with pytest.raises(ValueError, match=r"must be spectra \(..., k\), each descending, and not a matrix"):
+        rank(codes.abs())
+    with pytest.raises(ValueError, match="at least one value along its last axis"):
+        rank(torch.zeros(3, 0))
+    assert rank(singular_values(torch.stack([codes, codes.abs()]))).shape == (2,)
+
+
+def test_numpys_arrays_are_taken_as_they_are():
+    codes = normal(20, 4)
+    for function in (singular_values, covariance_spectrum):
+        assert torch.equal(function(codes.numpy()), function(codes))
+    values = singular_values(codes)
+    assert int(numerical_rank(values.numpy(), np.float64(0.5))) == int(numerical_rank(values, 0.5))
+    assert effective_rank(values.numpy()) == effective_rank(values)
+    with pytest.raises(ValueError, match=r"matrix must be \(..., a, b\)"):
+        singular_values(values)

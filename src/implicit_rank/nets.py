@@ -10,6 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from implicit_rank.parameters.numbers import real, whole
+
 ARCHITECTURES = ("mnist", "cifar10", "celeba", "shapes-paper", "shapes-official", "strided")
 STARTS = ("default", "he")
 
@@ -67,9 +69,10 @@ def build_networks(
     channels, height, width = _checked_shape(image_shape)
     outputs = code_width if encoder_outputs is None else encoder_outputs
     for name, value in (("code_width", code_width), ("encoder_outputs", outputs)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if whole(value) is None or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, not {value!r}.")
-    if isinstance(channel_factor, bool) or not isinstance(channel_factor, int | float) or not 0 < channel_factor < 1e3:
+    code_width, outputs = whole(code_width), whole(outputs)
+    if real(channel_factor) is None or not 0 < channel_factor < 1e3:
         raise ValueError(f"channel_factor must be a positive number below 1000, not {channel_factor!r}.")
     for name, value, allowed in (
         ("architecture", architecture, ARCHITECTURES),
@@ -109,10 +112,10 @@ def draw_start(layer: nn.Module, start: str, generator: torch.Generator | None) 
 
 def _checked_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
     try:
-        shape = tuple(image_shape)
+        shape = tuple(map(whole, image_shape))
     except TypeError:
         shape = ()
-    if len(shape) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in shape):
+    if len(shape) != 3 or any(n is None or n < 1 for n in shape):
         raise ValueError(f"image_shape must be three positive integers (c, h, w), not {image_shape!r}.")
     return shape
 

@@ -1,17 +1,22 @@
-"""Ranks, singular values and distances between subspaces: plain tensors in, tensors out."""
+"""Ranks, singular values and distances between subspaces: plain tensors or NumPy arrays in, tensors out."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from implicit_rank.parameters.numbers import real, whole
+
 
 def singular_values(matrix: Tensor) -> Tensor:
     """Return the singular values ``(..., k)`` of ``matrix`` ``(..., a, b)``, descending, in float64.
 
-    Rows of non-finite matrices come back as NaN, so that one diverged member does not stop an ensemble.
+    Rows of non-finite matrices come back as NaN, so that one diverged member does not stop an ensemble. ValueError for
+    a vector.
     """
-    matrix = matrix.detach().double()
+    matrix = torch.as_tensor(matrix).detach().double()
+    if matrix.ndim < 2:
+        raise ValueError(f"matrix must be (..., a, b), not of shape {tuple(matrix.shape)}.")
     healthy = matrix.isfinite().all(dim=(-2, -1))
     values = torch.linalg.svdvals(torch.where(healthy[..., None, None], matrix, torch.zeros_like(matrix)))
     return torch.where(healthy[..., None], values, torch.full_like(values, torch.nan))
@@ -26,6 +31,7 @@ def covariance_spectrum(codes: Tensor) -> Tensor:
 
     Book: eq-code-covariance
     """
+    codes = torch.as_tensor(codes)
     if codes.ndim < 2 or codes.shape[-2] < 2:
         raise ValueError(f"codes must be (..., n, d) with at least two samples, not of shape {tuple(codes.shape)}.")
     centred = codes.detach().double() - codes.double().mean(dim=-2, keepdim=True)
@@ -35,15 +41,13 @@ def covariance_spectrum(codes: Tensor) -> Tensor:
 def numerical_rank(singular_values: Tensor, threshold: float = 0.01) -> Tensor:
     """Count the singular values ``(..., k)`` above ``threshold`` times the largest (Sun 2021, 3.1): integers ``(...)``.
 
-    An all-zero spectrum has rank 0. Raises ValueError for a negative or non-finite value, or a threshold
-    outside [0, 1).
+    An all-zero spectrum has rank 0. Raises ValueError for a negative or non-finite value, a threshold outside [0, 1),
+    and several spectra that are not each descending: a matrix goes through :func:`singular_values` first.
     """
-    if not 0 <= threshold < 1:
+    if real(threshold) is None or not 0 <= threshold < 1:
         raise ValueError(f"threshold must lie in [0, 1), not {threshold}.")
-    values = torch.as_tensor(singular_values)
-    if values.ndim == 0 or values.shape[-1] == 0:
-        raise ValueError("singular_values needs at least one value along its last axis.")
-    if not values.isfinite().all() or (values < 0).any():
+    values = _spectra(singular_values)
+    if not values.isfinite().all():
         raise ValueError("singular_values must be finite and not negative.")
     return (values > threshold * values.amax(dim=-1, keepdim=True)).sum(dim=-1)
 
@@ -51,10 +55,29 @@ def numerical_rank(singular_values: Tensor, threshold: float = 0.01) -> Tensor:
 def effective_rank(singular_values: Tensor) -> Tensor:
     """Return the exponential of the entropy of the normalised spectrum ``(..., k)`` (Roy and Vetterli 2007).
 
-    It needs no threshold: k equal values give k, one dominant value gives 1; an all-zero spectrum has none (NaN).
+    It needs no threshold: k equal values give k, one dominant value gives 1; an all-zero spectrum has none (NaN), nor
+    has one with NaN. Raises ValueError for a negative value, and for several spectra that are not each descending:
+    a matrix goes through :func:`singular_values` first.
     """
-    share = singular_values / singular_values.sum(dim=-1, keepdim=True)
+    values = _spectra(singular_values)
+    share = values / values.sum(dim=-1, keepdim=True)
     return torch.special.entr(share).sum(dim=-1).exp()
+
+
+def _spectra(singular_values: Tensor) -> Tensor:
+    """Return spectra ``(..., k)``, NaN allowed; ValueError for what cannot be one, such as a matrix of codes."""
+    values = torch.as_tensor(singular_values)
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise ValueError("singular_values needs at least one value along its last axis.")
+    if (values < 0).any():
+        raise ValueError("singular_values must be finite and not negative.")
+    # one spectrum may stand in any order; of several, the order tells them from the rows of a matrix
+    if values.ndim > 1 and (values[..., 1:] > values[..., :-1]).any():
+        raise ValueError(
+            "singular_values must be spectra (..., k), each descending, and not a matrix: "
+            "take singular_values(matrix) of it first."
+        )
+    return values
 
 
 def squared_cosines(W2: Tensor, U: Tensor) -> Tensor:
@@ -63,6 +86,7 @@ def squared_cosines(W2: Tensor, U: Tensor) -> Tensor:
     W2 is ``(..., D, k)``; U is ``(D, k)`` with unit columns. A zero column of W2 has no direction and
     scores 0 against every axis.
     """
+    W2, U = torch.as_tensor(W2), torch.as_tensor(U)
     if W2.shape[-2:] != U.shape[-2:]:
         raise ValueError(f"W2 and U must share their shape (D, k): {tuple(W2.shape)} and {tuple(U.shape)}.")
     W2, U = W2.detach().double(), U.double()
@@ -98,6 +122,7 @@ def subspace_distance(W2: Tensor, U: Tensor) -> Tensor:
 
     Book: eq-subspace-distance
     """
+    W2, U = torch.as_tensor(W2), torch.as_tensor(U)
     if W2.shape[-2:] != U.shape[-2:]:
         raise ValueError(f"W2 and U must share their shape (D, k): {tuple(W2.shape)} and {tuple(U.shape)}.")
     W2, U = W2.detach().double(), U.double()
@@ -121,8 +146,9 @@ def random_rotation_axis_distance(k: int) -> float:
 
     Book: eq-null-alignment
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}.")
+    if whole(k) is None or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, not {k!r}.")
+    k = whole(k)
     x = torch.linspace(0, 12, 200_001, dtype=torch.float64)  # the tail beyond 12 deviations is nil
     integrand = 2 * x * (1 - torch.erf(x / 2**0.5) ** k)
     return 1 - float(torch.trapezoid(integrand, x)) / k

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from implicit_rank.chain import LinearChain
 from implicit_rank.nets import build_networks
+from implicit_rank.parameters.numbers import truth, whole
 
 KINDS = ("ae", "vae")
 ACTIVATIONS = {None: None, "relu": torch.relu, "tanh": torch.tanh}
@@ -85,7 +86,7 @@ class Autoencoder(nn.Module):
         model = copy.deepcopy(self)
         if self.chain is None:
             return model
-        effective = self.chain.effective_matrix()
+        effective = self.chain.collapse().weight.detach()  # in the weights' own precision, also under autocast
         if into_encoder:
             _multiply_into(model.encoder, effective)
             model.chain = None
@@ -141,10 +142,12 @@ def build(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}.")
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
+    if whole(depth) is None or depth < 0:
         raise ValueError(f"depth must be an integer of at least 0, not {depth!r}.")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be None, 'relu' or 'tanh', not {activation!r}.")
+    if truth(frozen) is None:
+        raise ValueError(f"frozen must be True or False, not {frozen!r}.")
     if inner is not None and depth < 2:
         raise ValueError("an inner width needs a depth of at least 2 and maps that are not shared.")
     vae = kind == "vae"

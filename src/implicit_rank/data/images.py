@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from implicit_rank.parameters.numbers import whole
+
 SMALLEST, LARGEST = 4, 1024
 
 
@@ -33,6 +35,9 @@ class Images:
     exact: Tensor | None = None
 
     def __post_init__(self):
+        if not isinstance(self.images, Tensor):
+            kind = type(self.images).__name__
+            raise ValueError(f"images must be a uint8 tensor (torch.from_numpy makes one), not {kind}.")
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or not len(self.images):
             raise ValueError(
                 f"images must be a uint8 tensor (n, c, h, w) with n of at least 1, not {self.images.dtype} "
@@ -139,15 +144,15 @@ def resize_rule(height: int, width: int, size: int) -> str:
 
 def checked_size(size: int) -> int:
     """Return ``size``; ValueError unless it is a whole number of pixels in the allowed range."""
-    if isinstance(size, bool) or not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
+    if whole(size) is None or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size must be a whole number of pixels from {SMALLEST} to {LARGEST}, not {size!r}.")
-    return size
+    return whole(size)
 
 
 def checked_count(count: int | None, available: int, what: str) -> int:
     """Return how many images are wanted: ``count``, or all that are ``available`` for None."""
     if count is None:
         return available
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= available:
+    if whole(count) is None or not 1 <= count <= available:
         raise ValueError(f"count must be a whole number from 1 to {available} for {what}, not {count!r}.")
-    return count
+    return whole(count)

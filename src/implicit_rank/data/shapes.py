@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from implicit_rank.data.images import Images, checked_size
+from implicit_rank.parameters.numbers import whole
 
 FACTORS = ("r", "g", "b", "x", "y", "size", "shape")
 COUNT = {"train": 50_000, "test": 10_000}
@@ -99,10 +100,11 @@ def shapes(
     if checked_size(size) < SMALLEST_IMAGE:
         raise ValueError(f"size must be at least {SMALLEST_IMAGE} for shapes, not {size}.")
     count = COUNT[split] if count is None else count
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if whole(count) is None or count < 1:
         raise ValueError(f"count must be a positive whole number, not {count!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if whole(seed) is None or seed < 0:
         raise ValueError(f"seed must be a whole number from 0, not {seed!r}.")
+    size, count, seed = whole(size), whole(count), whole(seed)
     factors = draw_factors(rules, "train" if rules.validation_inside else split, count, size, seed)
     images = np.empty((count, 3, size, size), np.uint8)
     for start in range(0, count, CHUNK):

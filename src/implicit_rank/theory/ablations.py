@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from implicit_rank.parameters.numbers import whole
+
 
 def frozen_coefficients(singular_values: Tensor) -> Tensor:
     """Return sigma_r^2 ``(d,)``: how fast direction r of W_e A moves when W_e is frozen and the encoder's A learns.
@@ -30,10 +32,11 @@ def tied_coefficients(singular_values: Tensor, depth: int, uses: int = 1) -> Ten
     Book: eq-tied-coefficients
     """
     sigma = _spectrum(singular_values)
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+    if whole(depth) is None or depth < 1:
         raise ValueError(f"depth must be an integer of at least 1, not {depth!r}.")
-    if isinstance(uses, bool) or not isinstance(uses, int) or uses < 1 or depth % uses:
+    if whole(uses) is None or uses < 1 or depth % uses:
         raise ValueError(f"uses must be an integer that divides the depth {depth}, not {uses!r}.")
+    depth, uses = whole(depth), whole(uses)
     powers = torch.arange(depth, dtype=torch.float64) / depth
     table = sigma[:, None] ** powers  # (d, N); 0 ** 0 is 1, as the sum wants
     terms = table.flip(1)[:, None, :] * table[None, :, :]
@@ -49,9 +52,9 @@ def transpose_coefficients(singular_values: Tensor, depth: int) -> Tensor:
     Book: eq-transpose-coefficients
     """
     sigma = _spectrum(singular_values)
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 2 or depth % 2:
+    if whole(depth) is None or depth < 2 or depth % 2:
         raise ValueError(f"depth must be an even integer of at least 2, not {depth!r}.")
-    n = depth // 2
+    n = whole(depth) // 2
     m = sigma ** (2 / depth)
     powers = torch.arange(n, dtype=torch.float64)
     table = m[:, None] ** powers

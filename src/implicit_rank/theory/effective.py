@@ -12,6 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from implicit_rank.parameters.numbers import whole
+
 
 def effective_matrix(layers: Sequence[Tensor]) -> Tensor:
     """Return the product ``W_N ... W_1`` ``(d, d)`` (Sun 2021, 2.1).
@@ -190,9 +192,9 @@ def _spectrum(singular_values: Tensor) -> Tensor:
 
 
 def _depth(depth: int) -> int:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+    if whole(depth) is None or depth < 1:
         raise ValueError(f"depth must be an integer of at least 1, not {depth!r}.")
-    return depth
+    return whole(depth)
 
 
 def _square(matrix: Tensor, name: str) -> Tensor:

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from implicit_rank.parameters.numbers import real
 from implicit_rank.theory.landscape.losses import (
     reconstruction_gradients,
     second_moments,
@@ -245,6 +246,6 @@ def symmetric(M: Tensor) -> Tensor:
 
 
 def _rate(lr: float) -> float:
-    if not (isinstance(lr, int | float) and math.isfinite(lr) and lr > 0):
+    if real(lr) is None or not 0 < lr < math.inf:
         raise ValueError(f"the learning rate must be a positive number, not {lr!r}.")
-    return float(lr)
+    return real(lr)

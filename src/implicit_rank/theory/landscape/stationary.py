@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from implicit_rank.parameters.numbers import whole
 from implicit_rank.theory.landscape.losses import latent_width, spectrum, unit_penalties
 
 Assignment = Sequence[int | None]
@@ -176,7 +177,7 @@ def check_assignment(s: Tensor, penalties: Tensor, assignment: Assignment) -> No
     for a, i in enumerate(assignment):
         if i is None:
             continue
-        if isinstance(i, bool) or not isinstance(i, int) or not 0 <= i < len(s):
+        if whole(i) is None or not 0 <= i < len(s):
             raise ValueError(f"assignment[{a}] must be None or a component from 0 to {len(s) - 1}, not {i!r}.")
         if i in taken:
             raise ValueError(f"units {taken[i]} and {a} both carry component {i}; a component can be carried once.")
@@ -185,4 +186,4 @@ def check_assignment(s: Tensor, penalties: Tensor, assignment: Assignment) -> No
                 f"unit {a} cannot carry component {i}: its penalty {penalties[a]:.6g} is not below "
                 f"the eigenvalue {s[i]:.6g}."
             )
-        taken[i] = a
+        taken[int(i)] = a
