@@ -104,8 +104,8 @@ def test_without_a_checkout_claims_ends_like_the_other_commands(monkeypatch, cap
 # ---- words of the command line ----
 def test_results_are_stored_where_the_shell_would_have_put_them(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert members.folder("~/x") == tmp_path / "x"
-    assert members.folder("here") == Path("here")
+    assert members.place("~/x") == tmp_path / "x"
+    assert members.place("here") == Path("here")
 
 
 @pytest.mark.parametrize("words", [["--results", ""], ["--results= "], ["--part", "9" * 200_000], ["--" + "x" * 9999]])
@@ -116,7 +116,7 @@ def test_a_refusal_is_short(words, monkeypatch, capsys):
     assert ended.value.code == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert len(said) < 700
-    assert ("must name a folder" in said) == words[0].startswith("--results")
+    assert ("must name a place" in said) == words[0].startswith("--results")
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,7 @@ def test_a_full_disk_says_what_is_kept(command, monkeypatch):
         (["sweep", "toy_sweep", "--seeds", "-1"], 1, "seeds must be from 0 to 2147483647, not -1"),
         (["sweep", "toy_sweep", "--device", "toaster"], 2, "device must be 'cpu'"),
         (["sweep", "toy_sweep", "--retries", "-1"], 2, "retries must be 0 or more, not -1"),
+        (["sweep", "toy_sweep", "--scheduler-file", "none.json"], 1, "the scheduler file none.json cannot be read"),
         (["sweep", "toy_sweep", "--scheduler", "host"], 2, "address looks like \"tcp://host:8786\", not 'host'"),
     ],
 )

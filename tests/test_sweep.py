@@ -405,3 +405,177 @@ def answers(address):
     with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
         return True
     return False
+
+
+# ---- workers that die at once, scripts that would loop ----
+def test_a_worker_killed_while_it_starts_is_started_again(store, tmp_path):
+    before = children()
+
+    def kill():
+        wait_for(lambda: children() - before)
+        os.kill(min(children() - before), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    swept = sweep(toys(tmp_path, range(4)), workers=2, store=store, retries=2)
+    killer.join()
+    assert (len(swept.stored), swept.failed) == (4, {})
+
+
+def test_workers_that_never_start_are_one_sentence(store, tmp_path, monkeypatch):
+    import distributed
+
+    begun = []
+
+    def never(**_):
+        begun.append(1)
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(distributed, "LocalCluster", never)
+    with pytest.raises(SweepError, match=r"the worker processes died while they started, 3 times \(.*Nanny failed"):
+        sweep(toys(tmp_path, (0,)), workers=2, store=store, retries=2)
+    assert len(begun) == 3
+
+
+class Deaf:
+    """A client whose workers are lost while they are asked, so many times."""
+
+    status = "running"
+
+    def __init__(self, times):
+        self.times = times
+
+    def scheduler_info(self):
+        return {"workers": {}}
+
+    def wait_for_workers(self, count):
+        pass
+
+    def run(self, *_):
+        self.times -= 1
+        if self.times >= 0:
+            raise OSError("Stream is closed")
+        return {"tcp://a:1": ("cpu", 100), "tcp://a:2": ("cpu", 100)}
+
+
+def test_workers_lost_while_they_are_asked_are_asked_again(monkeypatch):
+    monkeypatch.setattr(cluster_side, "_POLL_SECONDS", 0.0)
+    assert cluster_side.worker_memory(Deaf(3), "cpu", None) == ("cpu", 50)
+    with pytest.raises(SweepError, match=r"the workers die before they can say what they have \(Stream is closed\)"):
+        cluster_side.worker_memory(Deaf(1000), "cpu", None)
+
+
+SCRIPT = """
+import sys
+from toy_sweep import Toy
+from implicit_rank.sweep import SweepError, sweep
+
+def main():
+    try:
+        print(len(sweep([Toy(folder=sys.argv[1])], store=sys.argv[1], workers=1).stored), "stored")
+    except SweepError as error:
+        print(error)
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "how", "said"),
+    [
+        (
+            "main()",
+            "file",
+            "read script.py again when they start, and would come to line 12 again: put .* `if __name__",
+        ),
+        ('if __name__ == "__main__":\n    main()', "file", "^1 stored$"),
+        ("main()", "input", "^1 stored$"),
+    ],
+    ids=["unguarded", "guarded", "from standard input"],
+)
+def test_a_script_gets_its_workers_or_a_sentence(tmp_path, last, how, said):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT + last + "\n", encoding="utf-8")
+    path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
+    done = subprocess.run(
+        [sys.executable, str(script) if how == "file" else "-", str(tmp_path)],
+        input="" if how == "file" else script.read_text(encoding="utf-8"),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert re.search(said, done.stdout.strip()), done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+# ---- schedulers known by a file, or by their certificates ----
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate that signs itself, and its key."""
+    made = tmp_path / "made.pem", tmp_path / "key.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    try:
+        subprocess.run([*words, "-keyout", made[1], "-out", made[0]], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("needs openssl")
+    return made
+
+
+def test_an_encrypted_scheduler_takes_the_certificates_that_dask_was_given(certificate, store, tmp_path, monkeypatch):
+    import dask
+
+    cert, key = map(str, certificate)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"tls://127.0.0.1:{probe.getsockname()[1]}"
+    common = ["--tls-ca-file", cert, "--tls-cert", cert, "--tls-key", key]
+    known = tmp_path / "known.json"
+    port = address.rpartition(":")[2]
+    path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
+    with contextlib.ExitStack() as stack:
+        for words in (
+            ["scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", port, "--scheduler-file", str(known)],
+            ["worker", "--scheduler-file", str(known), "--nthreads", "1", "--local-directory", str(tmp_path / "w")],
+        ):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *words, "--no-dashboard", "--dashboard-address", "127.0.0.1:0", *common],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,
+            )
+            stack.callback(process.wait)
+            stack.callback(lambda group=process.pid: os.killpg(group, signal.SIGKILL))
+        wait_for(known.exists)
+        found = cluster_side.scheduler_in(known)
+        assert found == address
+        with pytest.raises(SweepError, match=r"wants certificates, and Dask was given none: .*TLS__CA_FILE"):
+            sweep(toys(tmp_path, (0,)), scheduler=found, store=store)
+        for name, value in (("CA_FILE", cert), ("CLIENT__CERT", cert), ("CLIENT__KEY", key)):
+            monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{name}", value)
+        try:
+            dask.config.refresh()
+            assert len(sweep(toys(tmp_path, (0, 1)), scheduler=found, store=store).stored) == 2
+            monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CA_FILE", str(tmp_path / "lost.pem"))
+            dask.config.refresh()
+            with pytest.raises(SweepError, match=r"the certificates that .* name cannot be used"):
+                sweep(toys(tmp_path, (2,)), scheduler=found, store=store)
+        finally:
+            monkeypatch.undo()
+            dask.config.refresh()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, r"cannot be read \(No such file or directory\): is the scheduler up\?"),
+        (b'{"type": "Scheduler"}', "is no file that `dask scheduler --scheduler-file` has written"),
+        (b"[" * 100_000, "is no file that"),
+        (b"\xff\xfe", "is no file that"),
+    ],
+)
+def test_a_scheduler_file_that_says_nothing_is_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "scheduler.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SweepError, match=sentence):
+        cluster_side.scheduler_in(path)

@@ -44,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from the checkpoints of an interrupted run (default), or discard them",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be run, how big and how long it is")
-    parser.add_argument(
-        "--results", type=folder, metavar="FOLDER", help="where runs are stored (default: book/results)"
-    )
+    parser.add_argument("--results", type=place, metavar="FOLDER", help="where runs are stored (default: book/results)")
 
 
 def part(text: str) -> tuple[int, int]:
@@ -57,10 +55,10 @@ def part(text: str) -> tuple[int, int]:
     return int(left), int(right)
 
 
-def folder(text: str) -> Path:
-    """The folder that an option names, "~" written out; argparse shows the message of a refused one."""
+def place(text: str) -> Path:
+    """The file or folder that an option names, "~" written out; argparse shows the message of a refused one."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("must name a folder, not be empty")
+        raise argparse.ArgumentTypeError("must name a place, not be empty")
     try:
         return expanded(text)
     except FileNotFoundError as error:

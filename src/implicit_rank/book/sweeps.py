@@ -15,6 +15,12 @@ def add_to(commands) -> None:
     members.add_arguments(sweep)
     where = sweep.add_mutually_exclusive_group()
     where.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
+    where.add_argument(
+        "--scheduler-file",
+        type=members.place,
+        metavar="FILE",
+        help="the same, by the file that a scheduler has written",
+    )
     where.add_argument("--workers", type=positive, metavar="N", help="so many processes of this machine")
     sweep.add_argument("--batch", type=positive, metavar="N", help="at most so many members in one ensemble")
     sweep.add_argument(
@@ -38,8 +44,16 @@ def sweep_command(args: argparse.Namespace) -> int:
     if args.experiment is None:
         members.list_experiments()
         return 0
-    device = args.device if args.scheduler else str(resolve_device(args.device))
-    where = f"on {device}" + (f" of the workers at {args.scheduler}" if args.scheduler else "")
+    scheduler = args.scheduler
+    if args.scheduler_file is not None:
+        from implicit_rank.sweep.cluster import scheduler_in
+
+        try:
+            scheduler = scheduler_in(args.scheduler_file)
+        except SweepError as error:
+            raise BookError(str(error)) from error
+    device = args.device if scheduler else str(resolve_device(args.device))
+    where = f"on {device}" + (f" of the workers at {scheduler}" if scheduler else "")
     where += f" in {args.workers} processes" if args.workers else ""
     plan = members.prepare(args, device, where, args.workers or 1)
     if plan is None:
@@ -49,7 +63,7 @@ def sweep_command(args: argparse.Namespace) -> int:
         with Progress() as progress:
             swept = sweep(
                 plan.todo,
-                scheduler=args.scheduler,
+                scheduler=scheduler,
                 workers=args.workers,
                 device=device,
                 store=plan.store,

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import re
-import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from implicit_rank.folders import expanded
+from implicit_rank.parameters import shown
 from implicit_rank.store import code_of
 from implicit_rank.sweep.ensembles import device_memory
+from implicit_rank.sweep.local import local_cluster
 from implicit_rank.sweep.work import Outcome, SweepError, on_worker, sentence
 
 _CONNECT_SECONDS = 4.0
 _POLL_SECONDS = 0.5
+_ASKED = 40  # times that workers are asked for their memory, should one die meanwhile
 _COLLECT_SECONDS = 20.0  # a result that takes longer was lost with its worker, and is being computed again
 
 
@@ -27,7 +32,7 @@ def client_for(scheduler: Any, workers: int | None, retries: int) -> Iterator[An
     """A client of the scheduler at an address, of so many local processes, or the client given; closed if made here."""
     distributed = _distributed()
     if workers is not None:
-        with _quiet(), _local_cluster(workers, retries) as cluster, _client(cluster) as client:
+        with _quiet(), local_cluster(workers, retries) as cluster, _client(cluster) as client:
             yield client
     elif isinstance(scheduler, str):
         _check(scheduler)
@@ -44,13 +49,23 @@ def worker_memory(client: Any, device: str, progress: Callable[[float, str], Non
 
     Waits for the first worker if there is none yet. SweepError when a worker has no such device.
     """
-    if progress is not None and not client.scheduler_info()["workers"]:
-        progress(0.0, "waiting for the first worker")
-    client.wait_for_workers(1)
-    try:
-        found = client.run(device_memory, device)
-    except ValueError as error:
-        raise SweepError(f"a worker cannot train there: {sentence(error)}") from error
+    found: dict = {}
+    for left in range(_ASKED - 1, -1, -1):
+        if progress is not None and not client.scheduler_info()["workers"]:
+            progress(0.0, "waiting for the first worker")
+        client.wait_for_workers(1)
+        try:
+            found = client.run(device_memory, device)
+        except ValueError as error:
+            raise SweepError(f"a worker cannot train there: {sentence(error)}") from error
+        except OSError as error:  # one died while it was asked; its successor, or the others, will answer
+            if client.status != "running":
+                raise SweepError(_LOST) from error
+            if not left:
+                raise SweepError(f"the workers die before they can say what they have ({sentence(error)}).") from error
+        if found:
+            break
+        time.sleep(_POLL_SECONDS)
     hosts = [address.rpartition(":")[0] for address in found]
     kinds = {kind for kind, _ in found.values()}
     shares = [
@@ -176,46 +191,16 @@ def _client(target: Any) -> Iterator[Any]:
         yield client
 
 
-@contextlib.contextmanager
-def _local_cluster(workers: int, retries: int) -> Iterator[Any]:
-    """So many worker processes here, one ensemble each, which share the processor's cores and know no dashboard."""
-    import dask
-
-    distributed = _distributed()
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    settings = {
-        "distributed.scheduler.allowed-failures": retries,
-        # a worker that is away for 15 s, as after two deaths in a row, would be given up for good
-        "distributed.deploy.lost-worker-timeout": "30 days",
-        **{f"distributed.nanny.pre-spawn-environ.{name}": os.environ.get(name, threads) for name in names},
-    }
-    with (
-        tempfile.TemporaryDirectory(prefix="implicit-rank-", ignore_cleanup_errors=True) as scratch,
-        dask.config.set(settings),
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            local_directory=scratch,
-            preload=["implicit_rank.sweep.quiet"],
-        ) as cluster,
-    ):
-        yield cluster
-
-
 def _check(address: str) -> None:
     """Find out within seconds that no scheduler answers: a Client that failed to start would hang on afterwards."""
     if not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+:\d+", address):
-        raise ValueError(f'a scheduler\'s address looks like "tcp://host:8786", not {address!r}.')
+        raise ValueError(f'a scheduler\'s address looks like "tcp://host:8786", not {shown(address)}.')
+    options = _encryption(address)
 
     async def ask() -> dict:
         from distributed.core import rpc
 
-        async with asyncio.timeout(_CONNECT_SECONDS), rpc(address, timeout=_CONNECT_SECONDS) as remote:
+        async with asyncio.timeout(_CONNECT_SECONDS), rpc(address, **options) as remote:
             return await remote.identity()
 
     try:
@@ -223,11 +208,42 @@ def _check(address: str) -> None:
             kind = pool.submit(asyncio.run, ask()).result()["type"]
     except (OSError, ValueError, TimeoutError) as error:
         raise SweepError(
-            f"no Dask scheduler answers at {address}; start one with `dask scheduler`, "
-            "or check host, port and firewall."
+            f"no Dask scheduler answers at {address}; start one with `dask scheduler --host ADDRESS`, "
+            "or check host, port and firewall" + (", and the certificates." if address.startswith("tls:") else ".")
         ) from error
     if kind != "Scheduler":
         raise SweepError(f"at {address} there is a Dask {kind.lower()}, not a scheduler.")
+
+
+def _encryption(address: str) -> dict[str, Any]:
+    """What a connection to the address takes beside it; SweepError for TLS without the certificates it needs."""
+    from distributed import Security
+
+    names = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__CLIENT__CERT and ..__CLIENT__KEY"
+    try:
+        arguments = Security().get_connection_args("client")
+    except OSError as error:
+        raise SweepError(f"the certificates that {names} name cannot be used: {sentence(error)}") from error
+    if address.startswith("tls://") and arguments.get("ssl_context") is None:
+        raise SweepError(
+            f"{address} wants certificates, and Dask was given none: name their files in {names}, "
+            "or in the section distributed.comm.tls of its configuration."
+        )
+    return {"timeout": _CONNECT_SECONDS, "connection_args": arguments}
+
+
+def scheduler_in(path: str | os.PathLike) -> str:
+    """The address in a file that `dask scheduler --scheduler-file` has written; SweepError when there is none in it."""
+    try:
+        content = json.loads(expanded(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SweepError(f"the scheduler file {path} cannot be read ({why}): is the scheduler up?") from error
+    except (ValueError, RecursionError):
+        content = None
+    if not (isinstance(content, dict) and isinstance(content.get("address"), str)):
+        raise SweepError(f"{path} is no file that `dask scheduler --scheduler-file` has written.")
+    return content["address"]
 
 
 @contextlib.contextmanager

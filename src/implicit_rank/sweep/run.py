@@ -54,12 +54,14 @@ def sweep(
     last checkpoint if all machines share the folder IMPLICIT_RANK_CHECKPOINTS, and else begin again. Only this process
     writes the store, so nothing is stored twice. Ctrl-C keeps what is stored and cancels the rest.
 
-    Raises SweepError (no Dask installed, no scheduler there, scheduler lost), StoreError (results cannot be
-    stored), ValueError (bad arguments).
+    Raises SweepError (no Dask installed, no scheduler there, scheduler lost, workers that die at once, ``workers`` in a
+    script without ``if __name__ == "__main__":``), StoreError (results cannot be stored), ValueError (bad arguments).
 
     Bringing up a cluster: every machine needs this package in the same version (``pip install
-    "implicit-rank[cluster]"``), workers one thread each (``--nthreads 1``). By hand: ``dask scheduler`` here and
-    ``dask worker tcp://host:8786 --nthreads 1`` there. Over SSH: ``dask ssh host1 host2 --nthreads 1``. On Slurm:
+    "implicit-rank[cluster]"``), workers one thread each (``--nthreads 1``). By hand: ``dask scheduler --host
+    10.0.0.5`` here and ``dask worker tcp://10.0.0.5:8786 --nthreads 1`` there; without ``--host`` a scheduler listens on
+    every network of its machine and runs whatever code reaches it, as you, so name a network that you trust, or
+    127.0.0.1, or use TLS (see the page on running). Over SSH: ``dask ssh host1 host2 --nthreads 1``. On Slurm:
     ``cluster = dask_jobqueue.SLURMCluster(cores=1, processes=1, memory="8GB")`` and ``cluster.scale(jobs=20)``. On
     the GPUs of one machine: ``cluster = dask_cuda.LocalCUDACluster()``, with ``device="cuda"``. The last two are
     Python: pass ``scheduler=distributed.Client(cluster)``.
