@@ -59,8 +59,8 @@ def sweep(
 
     Bringing up a cluster: every machine needs this package in the same version (``pip install
     "implicit-rank[cluster]"``), workers one thread each (``--nthreads 1``). By hand: ``dask scheduler --host
-    10.0.0.5`` here and ``dask worker tcp://10.0.0.5:8786 --nthreads 1`` there; without ``--host`` a scheduler listens on
-    every network of its machine and runs whatever code reaches it, as you, so name a network that you trust, or
+    10.0.0.5`` here and ``dask worker tcp://10.0.0.5:8786 --nthreads 1`` there. A scheduler without ``--host`` listens
+    on every network of its machine and runs whatever code reaches it, as you: name a network that you trust, or
     127.0.0.1, or use TLS (see the page on running). Over SSH: ``dask ssh host1 host2 --nthreads 1``. On Slurm:
     ``cluster = dask_jobqueue.SLURMCluster(cores=1, processes=1, memory="8GB")`` and ``cluster.scale(jobs=20)``. On
     the GPUs of one machine: ``cluster = dask_cuda.LocalCUDACluster()``, with ``device="cuda"``. The last two are
