@@ -46,6 +46,18 @@ def test_it_has_typed_commented_parameters_checked_at_once(source):
     assert "from_namespace" in cells[tagged[0] + 1].source, "the next cell validates"
 
 
+@pytest.mark.parametrize("source", NUMBERED, **names)
+def test_papermill_knows_every_parameter(source):
+    """Its own reading of the cell line by line, which an equals sign in a comment throws off."""
+    import papermill
+
+    listed = papermill.inspect_notebook(str(source.with_suffix(".ipynb")))
+    lines = next(c.source for c in code_cells(read_chapter(source)) if "parameters" in c.metadata.get("tags", []))
+    wanted = {found[1]: found[2] for found in re.finditer(r"^(\w+): (\w+) = ", lines, re.M)}
+    assert {name: entry["inferred_type_name"] for name, entry in listed.items()} == wanted
+    assert list(wanted) == parameter_names(read_chapter(source))
+
+
 @pytest.mark.chapters
 @pytest.mark.parametrize("source", NUMBERED, **names)
 def test_it_refuses_a_wrong_profile_in_one_sentence(source, book_copy):
