@@ -10,6 +10,7 @@ from implicit_rank.book.layout import markdown_pages
 from implicit_rank.store.files import read_text
 
 _FENCE = re.compile(r"^\s*(`{3,}|:{3,})\{([a-z:-]+)\} *(.*)$")
+_CODE = re.compile(r"^\s*(`{3,})(?:\{code-(?:cell|block)\}.*|\w+)$")
 _OPTION = re.compile(r"^\s*:(label|name): *(\S+)")
 _TARGET = re.compile(r"^\(([^)]+)\)=\s*$")
 _EQUATION = re.compile(r"\$\$ *\((\S+)\) *$")
@@ -30,13 +31,16 @@ class Labels:
         counts: dict[str, int] = {}
         waiting: list[str] = []  # targets whose heading or directive comes next
         inside: tuple[str, str] | None = None  # kind and number of the directive whose options are being read
+        shown: str | None = None  # the fence of code that is shown, in which nothing counts
 
         def numbered(kind: str) -> str:
             counts[kind] = counts.get(kind, 0) + 1
             return f"{kind} {chapter}.{counts[kind]}" if chapter.isdigit() else f"{kind} {counts[kind]}"
 
         for number, line in enumerate(text.split("\n")):
-            if target := _TARGET.match(line):
+            if shown or (code := _CODE.match(line)):
+                shown = None if shown == line.strip() else shown or code[1]
+            elif target := _TARGET.match(line):
                 waiting.append(target[1])
             elif heading := re.match(r"^(#+) (.+)$", line):
                 title = heading[2].strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -13,8 +14,11 @@ from implicit_rank.data.images import Images, assembled, checked_count
 NO_FILES_NEEDED = "'mnist-12k', 'digits' and 'shapes' need no files"
 
 
-def mnist_12k(split: str, size: int, count: int | None = None) -> Images:
-    """Return the first 10,000 training or 2,000 test images of MNIST, with labels, resized to ``size``."""
+def mnist_12k(split: str, size: int, count: int | None = None, root: Path | None = None, download=False) -> Images:
+    """Return the first 10,000 training or 2,000 test images of MNIST, with labels, resized to ``size``.
+
+    ``root`` and ``download`` are those of all loaders, and are not looked at.
+    """
     with files("implicit_rank").joinpath("assets/mnist_12k.npz").open("rb") as file:
         stored = np.load(file, allow_pickle=False)
         pixels, labels = stored[f"x_{split}"], stored[f"y_{split}"]
@@ -25,7 +29,7 @@ def mnist_12k(split: str, size: int, count: int | None = None) -> Images:
     return assembled("mnist-12k", split, pixels[:count], labels[:count], size, source, checksum=checksum)
 
 
-def digits(split: str, size: int, count: int | None = None) -> Images:
+def digits(split: str, size: int, count: int | None = None, root: Path | None = None, download=False) -> Images:
     """Return scikit-learn's digits: 1,442 training or 355 test images of 8 x 8, resized to ``size``.
 
     The published file is one set. Of every class, each fifth image in the file's order is a test image, so both

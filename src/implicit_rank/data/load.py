@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from implicit_rank.data.celeba import celeba
@@ -14,7 +15,16 @@ from implicit_rank.data.shapes import PRESETS, shapes
 from implicit_rank.folders import expanded
 
 SHAPES = {"shapes": "paper"} | {f"shapes-{preset}": preset for preset in PRESETS}
-IMAGE_NAMES = ("mnist", "mnist-12k", "fashion", "cifar10", "celeba", "digits", *SHAPES)
+# name -> function of (split, size, count, root, download); of all but folders and generated shapes
+LOADERS = {
+    "mnist": partial(idx_images, MNIST),
+    "mnist-12k": mnist_12k,
+    "fashion": partial(idx_images, FASHION),
+    "cifar10": cifar10,
+    "celeba": celeba,
+    "digits": digits,
+}
+IMAGE_NAMES = (*LOADERS, *SHAPES)
 
 
 def load(
@@ -57,9 +67,4 @@ def load(
         return shapes(SHAPES[name], split, count, size, seed)
     if name.startswith("folder:"):
         return labelled_folder(name.removeprefix("folder:"), split, size, count, channels, background)
-    if name in ("mnist-12k", "digits"):
-        return {"mnist-12k": mnist_12k, "digits": digits}[name](split, size, count)
-    root = None if root is None else expanded(root)
-    if name in ("mnist", "fashion"):
-        return idx_images({"mnist": MNIST, "fashion": FASHION}[name], split, size, count, root, download)
-    return {"cifar10": cifar10, "celeba": celeba}[name](split, size, count, root, download)
+    return LOADERS[name](split, size, count, None if root is None else expanded(root), download)
