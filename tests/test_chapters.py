@@ -7,7 +7,8 @@ import pytest
 from conftest import ROOT, run_book
 
 from implicit_rank.book import checks
-from implicit_rank.book.execution import code_cells, complaints, parameter_names
+from implicit_rank.book.cells import code_cells, parameter_names
+from implicit_rank.book.execution import complaints
 from implicit_rank.book.layout import BUDGETS, Layout, chapters
 from implicit_rank.book.pairing import read_chapter
 

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, run_book
 from PIL import Image
 
-from implicit_rank.book import commands, execution
+from implicit_rank.book import cells, commands, execution
 from implicit_rank.book.layout import Layout
 from implicit_rank.book.pairing import read_chapter
 from implicit_rank.experiments import autoencoder_training
@@ -72,7 +72,7 @@ def test_folders_in_the_parameters_cell_count_too(tmp_path):
     source = tmp_path / "book" / "02_pictures.md"
     source.write_text(CHAPTER, encoding="utf-8")
     notebook, layout = read_chapter(source), Layout(tmp_path)
-    assert execution.parameter_names(notebook) == ["data", "more", "odd"]
+    assert cells.parameter_names(notebook) == ["data", "more", "odd"]
 
     def key(**given):
         seen = execution.pictures(layout, notebook, given)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from conftest import ROOT, run_book
 
-from implicit_rank.book import execution, layout
+from implicit_rank.book import cells, execution, layout
 
 PAGE = "build/_build/html/book/01_tiny.html"
 OUTPUT = "build/executed/smoke/01_tiny.ipynb"
@@ -192,14 +192,14 @@ def test_a_parameter_reaches_the_chapter_and_leaves_the_book_alone(small_book):
     [("8", 8), ("1e-4", 1e-4), ("[1, 2]", [1, 2]), ("(1, 2)", (1, 2)), ("true", True), ("True", True), ("he", "he")],
 )
 def test_values_from_the_command_line_have_types(text, value):
-    parsed = execution.parse_value(text)
+    parsed = cells.parse_value(text)
     assert parsed == value
     assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "-" * 100_000], ids=["brackets", "digits", "signs"])
 def test_what_no_parser_can_take_stays_text(text):
-    assert execution.parse_value(text) == text
+    assert cells.parse_value(text) == text
 
 
 @pytest.mark.parametrize("words", [["-p", "depth=8"], []], ids=["parameters", "none"])

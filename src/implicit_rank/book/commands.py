@@ -35,7 +35,7 @@ def say(line: str) -> None:
 
 def parse_parameters(texts: list[str]) -> dict:
     """NAME=VALUE texts as a dictionary of typed values."""
-    from implicit_rank.book.execution import parse_value
+    from implicit_rank.book.cells import parse_value
     from implicit_rank.parameters import shown
 
     given = {}

@@ -1,12 +1,10 @@
 """Execute chapters through papermill, only when something their outputs depend on has changed."""
 
-import ast
 import hashlib
 import json
-import logging
+import math
 import os
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,10 +12,11 @@ from pathlib import Path
 
 import nbformat
 
-from implicit_rank.book import environment
-from implicit_rank.book.layout import BUDGETS, BookError, Layout, write_if_changed
+from implicit_rank.book import environment, running
+from implicit_rank.book.cells import check_parameters, code_cells, parameter_defaults, parameter_names
+from implicit_rank.book.layout import BUDGETS, Layout, write_if_changed
 from implicit_rank.book.pairing import notebook_bytes, read_chapter
-from implicit_rank.parameters import unknown_name
+from implicit_rank.book.running import Job
 from implicit_rank.tree import PREFIX, absolute_folder, folder_state
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
@@ -34,60 +33,6 @@ class Outcome:
     cached: bool
     error: str | None = None
     notes: tuple[str, ...] = ()
-
-
-def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The chapter's own code cells; papermill's injected one is left out."""
-    return [
-        c for c in notebook.cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
-    ]
-
-
-def parameter_defaults(notebook: nbformat.NotebookNode) -> dict:
-    """The values assigned in the cell tagged `parameters`, by name and in the order written; None for no literal."""
-    values = {}
-    for cell in code_cells(notebook):
-        if "parameters" not in cell.metadata.get("tags", []):
-            continue
-        for node in ast.parse(cell.source).body:
-            targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-            for target in targets:
-                if isinstance(target, ast.Name):
-                    values[target.id] = literal(getattr(node, "value", None))
-    return values
-
-
-def literal(node: ast.AST | None):
-    """The value of an expression without names or calls, None for another."""
-    try:
-        return None if node is None else ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return None
-
-
-def parameter_names(notebook: nbformat.NotebookNode) -> list[str]:
-    """The names assigned in the cell tagged `parameters`, in the order written."""
-    return list(parameter_defaults(notebook))
-
-
-def parse_value(text: str):
-    """A parameter from the command line: a JSON value or Python literal where it reads as one, else text."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: thousands of brackets
-            continue
-    return text
-
-
-def check_parameters(given: dict, notebooks: dict[str, nbformat.NotebookNode]) -> None:
-    """Refuse a name that no selected chapter declares, naming the closest and the allowed ones."""
-    allowed = list(dict.fromkeys(n for nb in notebooks.values() for n in parameter_names(nb)))
-    for name in given:
-        if name in allowed:
-            continue
-        where = ", ".join(notebooks) if len(notebooks) < 4 else "the selected chapters"
-        raise BookError(f"{where}: {unknown_name('parameter', name, allowed)}")
 
 
 def executed_folder(layout: Layout, profile: str, parameters: dict) -> Path:
@@ -182,7 +127,8 @@ def execute(
     around = surroundings(layout)
     folder = executed_folder(layout, profile, given)
     kernel = environment.prepare(layout)
-    outcomes = []
+    outcomes: dict[str, Outcome] = {}
+    jobs, wanted = {}, {}
     for source in sources:
         notebook = notebooks[source.stem]
         known = parameter_names(notebook)
@@ -190,29 +136,35 @@ def execute(
         groups = layout.book / "runs" / f"{source.stem}.toml"
         named = groups.read_text(encoding="utf-8") if groups.is_file() else ""
         seen = pictures(layout, notebook, passed)
-        target, wanted = folder / f"{source.stem}.ipynb", key(notebook, passed, around, named, seen)
-        done = None if force else stored(target)
-        if done is not None and done.metadata.implicit_rank.key == wanted:
-            write_if_changed(target, notebook_bytes(splice(notebook, done)))
-            outcomes.append(Outcome(source.stem, done.metadata.implicit_rank.seconds, cached=True))
+        wanted[source.stem] = key(notebook, passed, around, named, seen)
+        done = stored(folder / f"{source.stem}.ipynb")
+        if done is not None and done.metadata.implicit_rank.key == wanted[source.stem] and not force:
+            write_if_changed(folder / f"{source.stem}.ipynb", notebook_bytes(splice(notebook, done)))
+            outcomes[source.stem] = Outcome(source.stem, done.metadata.implicit_rank.seconds, cached=True)
             say(f"  {source.stem}: outputs are up to date")
             continue
-        say(f"  {source.stem}: executing ({profile})")
-        begun = time.monotonic()
-        done, error = _run(layout, source, notebook, passed, kernel)
-        seconds = round(time.monotonic() - begun, 1)
+        jobs[source.stem] = Job(source.stem, passed, done.metadata.implicit_rank.seconds if done else math.inf)
+
+    def finish(job: Job, seconds: float, done: nbformat.NotebookNode | None, error: str | None) -> None:
         if error:
-            outcomes.append(Outcome(source.stem, seconds, cached=False, error=error))
-            say(f"  {source.stem}: FAILED after {seconds} s")
-            continue
+            outcomes[job.chapter] = Outcome(job.chapter, seconds, cached=False, error=error)
+            say(f"  {job.chapter}: FAILED after {seconds} s")
+            return
         notes = complaints(done)
         if seconds > BUDGETS.get(profile, float("inf")):
             notes.append(f"took {seconds:.0f} s, over the {BUDGETS[profile]:.0f} s budget of {profile!r}")
-        done.metadata["implicit_rank"] = {"key": wanted, "profile": profile, "parameters": passed, "seconds": seconds}
-        write_if_changed(target, notebook_bytes(splice(notebook, done)))
-        outcomes.append(Outcome(source.stem, seconds, cached=False, notes=tuple(notes)))
-        say(f"  {source.stem}: done in {seconds} s" + "".join(f"\n    note: {n}" for n in notes))
-    return outcomes
+        facts = {"key": wanted[job.chapter], "profile": profile, "parameters": job.parameters, "seconds": seconds}
+        done.metadata["implicit_rank"] = facts
+        target = folder / f"{job.chapter}.ipynb"
+        write_if_changed(target, notebook_bytes(splice(notebooks[job.chapter], done)))
+        outcomes[job.chapter] = Outcome(job.chapter, seconds, cached=False, notes=tuple(notes))
+        say(f"  {job.chapter}: done in {seconds} s" + "".join(f"\n    note: {n}" for n in notes))
+
+    def begin(job: Job) -> None:
+        say(f"  {job.chapter}: executing ({profile})")
+
+    running.run_all(layout, list(jobs.values()), notebooks, kernel, begin, finish)
+    return [outcomes[source.stem] for source in sources]
 
 
 def complaints(notebook: nbformat.NotebookNode) -> list[str]:
@@ -223,51 +175,3 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
             if output.output_type == "stream" and output.name == "stderr" and output.text.strip():
                 found.append(f"code cell {number} wrote to stderr: {output.text.strip().splitlines()[0][:200]}")
     return found
-
-
-def _run(layout, source, notebook, parameters, kernel):
-    """Run one chapter into build/failed and take it from there when good; returns (notebook, error)."""
-    import papermill  # slow to import, and not needed when every output is up to date
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs as errors, we say in our own words
-    partial = layout.failed / f"{source.stem}.ipynb"
-    fresh = layout.build / "running" / f"{source.stem}.ipynb"
-    write_if_changed(fresh, notebook_bytes(notebook))
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        papermill.execute_notebook(
-            str(fresh),
-            str(partial),
-            parameters=parameters,
-            cwd=str(layout.book),
-            kernel_name=kernel,
-            progress_bar=False,
-        )
-    except PapermillExecutionError as e:
-        if e.ename == "KeyboardInterrupt":
-            raise KeyboardInterrupt from None
-        return None, _explain(layout, source, partial, e.ename, e.evalue)
-    except DeadKernelError:
-        return None, _explain(layout, source, partial, "DeadKernelError", "the kernel died (out of memory?)")
-    except CellTimeoutError as e:
-        return None, _explain(layout, source, partial, "CellTimeoutError", str(e).splitlines()[0])
-    done = nbformat.read(partial, 4)
-    partial.unlink()
-    fresh.unlink()
-    return done, None
-
-
-def _explain(layout, source, partial, name, value):
-    """Chapter, cell, first line of its source, error, and where the partial notebook lies."""
-    cells = code_cells(nbformat.read(partial, 4))
-    raised = [i for i, c in enumerate(cells) if any(o.output_type == "error" for o in c.outputs)]
-    begun = [i for i, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time")]
-    number = raised[0] if raised else (begun or [0])[-1]  # a kernel that dies raises nothing
-    lines = [line for line in cells[number].source.splitlines() if line.strip()] or ["(empty)"]
-    first_line = next((line for line in str(value).splitlines() if line.strip()), "")
-    return (
-        f"{source.stem}: code cell {number + 1} of {len(cells)} ({lines[0].strip()[:80]}) failed: "
-        f"{name}: {first_line}; the notebook so far is {layout.short(partial)}"
-    )
