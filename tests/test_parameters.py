@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+import os
 import sys
+import types
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 from implicit_rank.parameters import ParameterError, Parameters, option, resolve_device
 
@@ -174,6 +177,75 @@ def test_running_the_cell_again_ignores_names_of_later_cells():
     namespace["In"] += ["dpeth = 3\nseeds = [0]"]
     with pytest.raises(ParameterError, match="dpeth"):
         Demo.from_namespace(namespace)
+
+
+CELL = "profile: str = 'smoke'\ndepth: int = 8  # layers"
+
+
+def notebook(*cells, startup=None):
+    """The names of an IPython session after cells were run in it, the way IPython keeps them."""
+    hidden = dict(startup or {})
+    namespace = {"In": [""], **hidden}
+    namespace["get_ipython"] = lambda: types.SimpleNamespace(user_ns_hidden=hidden)
+    for cell in cells:
+        namespace["In"].append(cell)
+        exec(cell, namespace)
+    return namespace
+
+
+@pytest.mark.parametrize(
+    ("cells", "startup", "depth"),
+    [
+        ([CELL], {"my_tool": 3, "seeds": "mine", "depth": 2}, 8),  # a startup file's names mean nothing here
+        (["profile = 'smoke'"], {"depth": 2}, 4),  # not even where they are a parameter's
+        (["mine = [1]", "import math", CELL], {}, 8),  # a cell of the reader's own above
+        (["import math; mine = [1]", CELL], {}, 8),
+        ([CELL, "# Parameters\ndepth = 16"], {"my_tool": 3}, 16),
+        (["import math; depth = 2"], {}, 2),
+    ],
+)
+def test_only_what_the_parameters_cells_set_counts(cells, startup, depth):
+    made = Demo.from_namespace(notebook(*cells, startup=startup))
+    assert (made.depth, made.seeds) == (depth, (0, 1))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [CELL + "\ndpeth = 3"],
+        [CELL, "# Parameters\ndpeth = 3"],  # papermill's own cell
+        [CELL, "# Parameters\ndepth = 16\ndpeth = 3"],
+        [CELL, "import math", "dpeth = 3"],
+        ["dpeth = 3"],
+    ],
+)
+def test_a_misspelt_parameter_is_refused_wherever_it_is_set(cells):
+    with pytest.raises(ParameterError, match=r"unknown parameter 'dpeth' \(did you mean 'depth'\?\)"):
+        Demo.from_namespace(notebook(*cells, startup={"my_tool": 3, "dpeth": 2}))
+
+
+def test_a_real_startup_file_does_not_matter(tmp_path, monkeypatch):
+    import nbformat
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    (tmp_path / "profile_default" / "startup").mkdir(parents=True)
+    startup = "my_tool, depth, seeds = 1, 'mine', [7]\n"
+    (tmp_path / "profile_default" / "startup" / "00-mine.py").write_text(startup, encoding="utf-8")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    notebook.metadata["language_info"] = {"name": "python"}
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (CELL, "from test_parameters import Demo")]
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    notebook.cells.append(nbformat.v4.new_code_cell("p = Demo.from_namespace(globals())\n(my_tool, p.depth, p.seeds)"))
+    path = tmp_path / "notebook.ipynb"
+    nbformat.write(notebook, path)
+    done = papermill.execute_notebook(str(path), str(path), {"depth": 16}, progress_bar=False, kernel_name="python3")
+    assert done.cells[-1].outputs[0].data["text/plain"] == "(1, 16, (0, 1))"
+    with pytest.raises(PapermillExecutionError) as refused:
+        papermill.execute_notebook(str(path), str(path), {"dpeth": 16}, progress_bar=False, kernel_name="python3")
+    assert "unknown parameter 'dpeth'" in refused.value.evalue
 
 
 def test_string_annotations_of_a_notebook_are_resolved():

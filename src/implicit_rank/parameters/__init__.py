@@ -76,15 +76,18 @@ class Parameters:
     def from_namespace(cls, namespace: dict[str, Any]) -> typing.Self:
         """An instance from a notebook's ``globals()``, called in the cell after the parameters cell.
 
-        Modules, callables, names with a leading underscore and IPython's own names are passed over; any other
-        name is taken for a misspelt parameter and refused (ParameterError). When the cell is run again in the
-        same session, later cells have left names of their own, so only the names set in the latest parameters
-        cell are looked at.
+        A name that the parameters cell sets, or the cell that papermill puts after it, and that is no parameter is
+        taken for a misspelt one and refused (ParameterError). Where no such cell is known (a plain script), this
+        holds for every name but modules, callables, and names with a leading underscore. What IPython's startup
+        files have set is passed over, and so is what other cells set; when the cell is run again in the same
+        session, only the latest parameters cell is looked at.
         """
         names = field_names(cls)
         given = _public_names(namespace, names)
-        if namespace.get(_CHECKED) and (latest := _latest_parameters_cell(namespace, names)) is not None:
-            given = [name for name in given if name in names or name in latest]
+        cells = _assigning_cells(namespace)
+        set_here = _latest_with(names, cells) if namespace.get(_CHECKED) else _first_run(names, cells)
+        before = _untouched_since_startup(namespace) - (set_here or set())
+        given = [name for name in given if name not in before and (not set_here or name in names or name in set_here)]
         namespace[_CHECKED] = True
         return cls.from_dict({name: namespace[name] for name in given})
 
@@ -143,21 +146,41 @@ def _public_names(namespace: typing.Mapping[str, Any], known: list[str]) -> list
     return [name for name, value in list(namespace.items()) if name in known or shown(name, value)]
 
 
-def _latest_parameters_cell(namespace: typing.Mapping[str, Any], names: list[str]) -> set[str] | None:
-    """The names set by the latest cell that does nothing but assign, some of them parameters."""
+def _assigning_cells(namespace: typing.Mapping[str, Any]) -> list[set[str]]:
+    """The names set by each cell of this session that does nothing but assign, latest first."""
+    found = []
     for source in reversed(list(namespace.get("In", []))):
         try:
             statements = ast.parse(source).body
         except (SyntaxError, ValueError):
             continue
-        if not statements or not all(isinstance(node, (ast.Assign, ast.AnnAssign)) for node in statements):
-            continue
-        targets = [
-            target
-            for node in statements
-            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        ]
-        assigned = {target.id for target in targets if isinstance(target, ast.Name)}
-        if assigned & set(names):
-            return assigned
-    return None
+        if statements and all(isinstance(node, (ast.Assign, ast.AnnAssign)) for node in statements):
+            targets = [
+                target
+                for node in statements
+                for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            ]
+            found.append({target.id for target in targets if isinstance(target, ast.Name)})
+    return found
+
+
+def _latest_with(names: list[str], cells: list[set[str]]) -> set[str] | None:
+    """What the latest cell with a parameter in it sets; None where there is none."""
+    return next((cell for cell in cells if cell & set(names)), None)
+
+
+def _first_run(names: list[str], cells: list[set[str]]) -> set[str] | None:
+    """What the parameters cell and cells after it set (papermill's may hold nothing but a misspelt name), or None."""
+    found: set[str] = set()
+    for cell in cells:
+        if found & set(names) and not cell & set(names):
+            break  # a cell of the reader's own, above the parameters
+        found |= cell
+    return found if found & set(names) else None
+
+
+def _untouched_since_startup(namespace: typing.Mapping[str, Any]) -> set[str]:
+    """The names that IPython had before the first cell, from its startup files, and that still mean the same."""
+    shell = namespace["get_ipython"]() if callable(namespace.get("get_ipython")) else None
+    hidden = getattr(shell, "user_ns_hidden", None)
+    return {name for name in hidden or () if name in namespace and namespace[name] is hidden[name]}
