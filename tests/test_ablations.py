@@ -8,13 +8,24 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from implicit_rank import claims
-from implicit_rank.experiments import ablations, ablations_chapter, ablations_full
-from implicit_rank.experiments.ablations import CORE, FIGURED, VARIANTS, Ablations, family, presets, set_up, variant
-from implicit_rank.experiments.ablations_chapter import AblationsChapter, predicted_spectra, starting_values
-from implicit_rank.experiments.ablations_measures import MEASURES
-from implicit_rank.experiments.result import Result
-from implicit_rank.experiments.run_ranks import count_above
-from implicit_rank.figures import jing2020_ablations as figures
+from implicit_rank.experiments.ablations import chapter as ablations_chapter
+from implicit_rank.experiments.ablations import experiment as ablations
+from implicit_rank.experiments.ablations import full as ablations_full
+from implicit_rank.experiments.ablations.chapter import AblationsChapter, predicted_spectra, starting_values
+from implicit_rank.experiments.ablations.experiment import (
+    CORE,
+    FIGURED,
+    VARIANTS,
+    Ablations,
+    family,
+    presets,
+    set_up,
+    variant,
+)
+from implicit_rank.experiments.ablations.measures import MEASURES
+from implicit_rank.experiments.kit.result import Result
+from implicit_rank.experiments.kit.run_ranks import count_above
+from implicit_rank.figures import ablations as figures
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 from implicit_rank.theory import ablations as theory

@@ -13,10 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_rank.experiments import ablations, autoencoder_training
-from implicit_rank.experiments.autoencoder_run import ensembles, estimate, run_autoencoders, run_ensemble, size, split
-from implicit_rank.experiments.autoencoder_spec import AutoencoderSpec
-from implicit_rank.experiments.autoencoder_training import STAGES, model_of, stage_file
+from implicit_rank.experiments.ablations import experiment as ablations
+from implicit_rank.experiments.kit import autoencoder_training
+from implicit_rank.experiments.kit.autoencoder_run import (
+    ensembles,
+    estimate,
+    run_autoencoders,
+    run_ensemble,
+    size,
+    split,
+)
+from implicit_rank.experiments.kit.autoencoder_spec import AutoencoderSpec
+from implicit_rank.experiments.kit.autoencoder_training import STAGES, model_of, stage_file
 from implicit_rank.spectra import numerical_rank
 
 
@@ -165,7 +173,8 @@ import sys, json
 from dataclasses import replace
 sys.path.insert(0, {folder!r})
 from test_autoencoder_runs import BASE
-from implicit_rank.experiments import autoencoder_training as training, autoencoder_run
+from implicit_rank.experiments.kit import autoencoder_training as training
+from implicit_rank.experiments.kit import autoencoder_run
 often = training.settings_of
 training.settings_of = lambda spec: replace(often(spec), checkpoint_seconds=0.05)
 import numpy as np

@@ -4,7 +4,11 @@ import math
 
 import pytest
 
-from implicit_rank.experiments import conditioning, curvature, landscape, rag_start, rotation
+from implicit_rank.experiments.conditioning import curvature
+from implicit_rank.experiments.conditioning import experiment as conditioning
+from implicit_rank.experiments.landscape import experiment as landscape
+from implicit_rank.experiments.rotation import experiment as rotation
+from implicit_rank.experiments.rotation import rag_start
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record
 

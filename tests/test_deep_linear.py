@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_rank.experiments import deep_linear
-from implicit_rank.experiments import deep_linear_measures as measures
-from implicit_rank.experiments.deep_linear import MEASURES, DeepLinear, draw, grid, presets, run, small, vanilla
+from implicit_rank.experiments.greedy_rank import deep_linear, measures
+from implicit_rank.experiments.greedy_rank.deep_linear import (
+    MEASURES,
+    DeepLinear,
+    draw,
+    grid,
+    presets,
+    run,
+    small,
+    vanilla,
+)
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 from implicit_rank.theory.greedy import growth_time

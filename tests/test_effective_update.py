@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from implicit_rank.experiments.effective_update import MEASURES, EffectiveMatrixChapter, EffectiveUpdate, presets, run
+from implicit_rank.experiments.effective_matrix.effective_update import (
+    MEASURES,
+    EffectiveMatrixChapter,
+    EffectiveUpdate,
+    presets,
+    run,
+)
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 

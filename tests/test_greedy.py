@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 
-from implicit_rank.experiments.deep_linear import grid, run, small
-from implicit_rank.experiments.deep_linear_measures import half_time, size_over_law, time_over_law
+from implicit_rank.experiments.greedy_rank.deep_linear import grid, run, small
+from implicit_rank.experiments.greedy_rank.measures import half_time, size_over_law, time_over_law
 from implicit_rank.theory.greedy import final_singular_value, growth_time
 
 

@@ -7,14 +7,13 @@ import torch
 
 from implicit_rank.data import load
 from implicit_rank.data.images import Images
-from implicit_rank.experiments import greedy_images as family
-from implicit_rank.experiments import greedy_images_alpha, greedy_images_full
-from implicit_rank.experiments import greedy_images_measures as measures
-from implicit_rank.experiments.greedy_images_chapter import GreedyImagesChapter, principal_errors
-from implicit_rank.experiments.greedy_images_evaluation import exact, labels_of
-from implicit_rank.figures import sun2021_images as figures
-from implicit_rank.figures import sun2021_images_more as more
-from implicit_rank.figures import sun2021_images_tables as tables
+from implicit_rank.experiments.greedy_images import alpha as greedy_images_alpha
+from implicit_rank.experiments.greedy_images import experiment as family
+from implicit_rank.experiments.greedy_images import full as greedy_images_full
+from implicit_rank.experiments.greedy_images import measures
+from implicit_rank.experiments.greedy_images.chapter import GreedyImagesChapter, principal_errors
+from implicit_rank.experiments.greedy_images.evaluation import exact, labels_of
+from implicit_rank.figures.greedy_images import figures, more, tables
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 

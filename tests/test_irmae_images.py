@@ -12,20 +12,19 @@ from implicit_rank.claims.comparison import Cell, comparison, in_blocks, judged,
 from implicit_rank.data.images import Images
 from implicit_rank.data.load import load
 from implicit_rank.evaluate import FeatureNetwork
-from implicit_rank.experiments import (
-    irmae_images,
-    irmae_images_celeba,
-    irmae_images_distances,
-    irmae_images_full,
-    irmae_images_precision,
-    irmae_images_protocol,
-)
-from implicit_rank.experiments.irmae_images import MEASURES, IrmaeImages, presets, run
-from implicit_rank.experiments.irmae_images_chapter import IrmaeImagesChapter
-from implicit_rank.experiments.irmae_images_evaluate import active_units, in_few_levels
-from implicit_rank.experiments.irmae_images_labels import draws_of, label_sizes, least_errors, shortened, subset_rule
-from implicit_rank.experiments.irmae_images_measures import label_error
-from implicit_rank.figures import jing2020_images as figures
+from implicit_rank.evaluate.subsets import subset_rule
+from implicit_rank.experiments.irmae_images import celeba as irmae_images_celeba
+from implicit_rank.experiments.irmae_images import distances as irmae_images_distances
+from implicit_rank.experiments.irmae_images import experiment as irmae_images
+from implicit_rank.experiments.irmae_images import full as irmae_images_full
+from implicit_rank.experiments.irmae_images import precision as irmae_images_precision
+from implicit_rank.experiments.irmae_images import protocol as irmae_images_protocol
+from implicit_rank.experiments.irmae_images.chapter import IrmaeImagesChapter
+from implicit_rank.experiments.irmae_images.evaluation import active_units, in_few_levels
+from implicit_rank.experiments.irmae_images.experiment import MEASURES, IrmaeImages, presets, run
+from implicit_rank.experiments.irmae_images.labels import draws_of, label_sizes, least_errors, shortened
+from implicit_rank.experiments.irmae_images.measures import label_error
+from implicit_rank.figures.irmae_images import figures
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import Record, Store, live_record, spec_hash
 

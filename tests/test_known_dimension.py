@@ -8,16 +8,14 @@ import pytest
 import torch
 
 from implicit_rank.data.shapes import shapes
-from implicit_rank.experiments import known_dimension as family
-from implicit_rank.experiments import known_dimension_full as full
-from implicit_rank.experiments.known_dimension import KnownDimension
-from implicit_rank.experiments.known_dimension_chapter import KnownDimensionChapter
-from implicit_rank.experiments.known_dimension_evaluation import STEPS, halfway, middles, paths
-from implicit_rank.experiments.known_dimension_prices import prices
-from implicit_rank.figures import jing2020_shapes as figures
-from implicit_rank.figures import jing2020_shapes_sweeps as sweeps
-from implicit_rank.figures import jing2020_shapes_tables as tables
-from implicit_rank.figures.jing2020_scheme import scheme
+from implicit_rank.experiments.known_dimension import experiment as family
+from implicit_rank.experiments.known_dimension import full
+from implicit_rank.experiments.known_dimension.chapter import KnownDimensionChapter
+from implicit_rank.experiments.known_dimension.evaluation import STEPS, halfway, middles, paths
+from implicit_rank.experiments.known_dimension.experiment import KnownDimension
+from implicit_rank.experiments.known_dimension.prices import prices
+from implicit_rank.figures.known_dimension import figures, sweeps, tables
+from implicit_rank.figures.known_dimension.scheme import scheme
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 

@@ -206,3 +206,8 @@ def test_the_python_that_is_named_is_taken_also_after_a_failed_installation(tmp_
     assert make() == ("second", False)  # nobody named another one
     assert make(f"PYTHON={first}") == ("first", True)
     assert make("PYTHON=.venv/bin/python") == ("first", False)
+
+
+def test_no_path_is_too_long_for_windows_and_archives():
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True).stdout
+    assert [path for path in listed.splitlines() if len(path) > 100] == []

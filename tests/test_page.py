@@ -12,9 +12,9 @@ from implicit_rank.book.page import Page
 from implicit_rank.book.pairs import Pair
 from implicit_rank.claims import ledger
 from implicit_rank.experiments import register
+from implicit_rank.experiments.kit.result import Result
 from implicit_rank.experiments.register import Experiment
-from implicit_rank.experiments.result import Result
-from implicit_rank.figures.captions import runs_shown
+from implicit_rank.figures.kit.captions import runs_shown
 from implicit_rank.parameters import Parameters, option
 from implicit_rank.store import Spec, Store
 

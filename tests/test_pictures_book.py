@@ -10,11 +10,11 @@ from PIL import Image
 from implicit_rank.book import cells, commands, execution
 from implicit_rank.book.layout import Layout
 from implicit_rank.book.pairing import read_chapter
-from implicit_rank.experiments import autoencoder_training
-from implicit_rank.experiments.ablations_chapter import AblationsChapter
-from implicit_rank.experiments.greedy_images_chapter import GreedyImagesChapter
-from implicit_rank.experiments.irmae_images_chapter import IrmaeImagesChapter
-from implicit_rank.experiments.recovery_chapter import RecoveryChapter
+from implicit_rank.experiments.ablations.chapter import AblationsChapter
+from implicit_rank.experiments.greedy_images.chapter import GreedyImagesChapter
+from implicit_rank.experiments.irmae_images.chapter import IrmaeImagesChapter
+from implicit_rank.experiments.kit import autoencoder_training
+from implicit_rank.experiments.recovery.chapter import RecoveryChapter
 
 HEADER = (ROOT / "tests" / "fixture_book" / "book" / "01_tiny.md").read_text(encoding="utf-8").split("# Every", 1)[0]
 CHAPTER = f"""{HEADER}# Pictures

@@ -6,20 +6,18 @@ import pytest
 import torch
 
 from implicit_rank import data
-from implicit_rank.experiments import recovery
-from implicit_rank.experiments import recovery_settings as settings
-from implicit_rank.experiments.recovery import MEASURES, Recovery, presets, run
-from implicit_rank.experiments.recovery_chapter import (
+from implicit_rank.experiments.recovery import experiment as recovery
+from implicit_rank.experiments.recovery import settings
+from implicit_rank.experiments.recovery.chapter import (
     RecoveryChapter,
     small_mnist,
     small_scaling,
     without_missing_samples,
 )
-from implicit_rank.experiments.recovery_run import record_steps
-from implicit_rank.experiments.recovery_speed import compare
-from implicit_rank.figures import bao2020_pictures as pictures
-from implicit_rank.figures import bao2020_recovery as figures
-from implicit_rank.figures import bao2020_tables as tables
+from implicit_rank.experiments.recovery.experiment import MEASURES, Recovery, presets, run
+from implicit_rank.experiments.recovery.run import record_steps
+from implicit_rank.experiments.recovery.speed import compare
+from implicit_rank.figures.recovery import figures, pictures, tables
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from implicit_rank.experiments.run_ranks import at_common_error, at_error, count_above
+from implicit_rank.experiments.kit.run_ranks import at_common_error, at_error, count_above
 from implicit_rank.store import Record
 
 

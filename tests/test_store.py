@@ -31,6 +31,7 @@ from implicit_rank.store import (
     spec_hash,
 )
 from implicit_rank.store import fingerprint as fingerprint_function
+from implicit_rank.store.modules import MODULES
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
@@ -97,7 +98,8 @@ def test_round_trip_keeps_everything(store):
         assert record.provenance["seconds"] == 1.235
         assert record.provenance["batch"] == 5
         assert not record.stale
-    assert saved.path.name.startswith("paper-seed3-depth16-alpha2-orthogonal-widths5-6-")
+    assert saved.path.name == f"paper-s3-{spec_hash(spec)}.json"
+    assert saved.packed.name.startswith(f"paper-s3-{spec_hash(spec)}-")
     assert len(list(saved.path.parent.iterdir())) == 2  # one JSON, one npz, nothing else
 
 
@@ -196,9 +198,26 @@ def test_what_is_not_plain_is_refused(store, scalars, arrays, sentence):
     assert store.load(Toy()) is None
 
 
+def test_runs_under_an_older_stores_names_are_found_and_replaced(store):
+    record = fill(store)
+    content = json.loads(record.path.read_text())
+    for path in (record.path, record.packed):
+        path.rename(path.with_name(path.name.replace("quick-s0-", "quick-seed0-depth4-whatever-")))
+    content["arrays"]["file"] = content["arrays"]["file"].replace("quick-s0-", "quick-seed0-depth4-whatever-")
+    del content["checksum"]
+    old = record.path.with_name(record.path.name.replace("quick-s0-", "quick-seed0-depth4-whatever-"))
+    old.write_bytes(files.encode_record(content))
+    for found in (store.load(Toy()), *store.select("toy")):
+        assert found.path == old
+        np.testing.assert_array_equal(found.arrays["spectrum"], record.arrays["spectrum"])
+    assert store.missing([Toy()]) == []
+    assert store.save(Toy(), {"rank": 9}, {"spectrum": np.ones(2)}).scalars == {"rank": 9}
+    assert len(list(store.root.glob("toy/*.json"))) == len(list(store.root.glob("toy/*.npz"))) == 1
+
+
 # ---- damage ----
 def damage(record, how):
-    path, packed = record.path, next(record.path.parent.glob("*.npz"))
+    path, packed = record.path, record.packed
     content = json.loads(path.read_text())
     if how == "cut JSON":
         path.write_bytes(path.read_bytes()[:-40])
@@ -617,12 +636,9 @@ def test_stale_runs_are_marked_and_may_count_as_missing(store, monkeypatch):
 
 
 def test_fingerprints_of_the_real_experiments_reach_the_trainer_and_no_figure():
-    folder = SOURCE / "implicit_rank" / "experiments"
-    for path in folder.glob("*.py"):
-        if "\ndef run(" in path.read_text():
-            parts = fingerprint_parts(f"implicit_rank.experiments.{path.stem}")
-            modules = {key.partition(":")[0].split(".")[1] for key in parts}
-            # what trains or derives; the check of the published protocol alone needs nothing but the labels
-            derives = {"data"} if path.stem == "irmae_images_protocol" else {"linear", "theory", "chain", "spectra"}
-            assert modules & derives, path.name
-            assert not modules & {"store", "claims", "figures", "book", "parameters"}, path.name
+    for name, place in MODULES.items():
+        modules = {key.partition(":")[0].split(".")[1] for key in fingerprint_parts(place)}
+        # what trains or derives; the check of the published protocol alone needs nothing but the labels
+        derives = {"data"} if name == "irmae_images_protocol" else {"linear", "theory", "chain", "spectra"}
+        assert modules & derives, name
+        assert not modules & {"store", "claims", "figures", "book", "parameters"}, name

@@ -1,6 +1,6 @@
 """Tables: what a cell says of several seeds."""
 
-from implicit_rank.figures.tables import ends, spread, table
+from implicit_rank.figures.kit.tables import ends, spread, table
 
 
 def test_spread_tells_mean_range_and_how_many():

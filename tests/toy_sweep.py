@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_rank.experiments import register
-from implicit_rank.experiments.result import Result
+from implicit_rank.experiments.kit.result import Result
 from implicit_rank.parameters import option
 from implicit_rank.store import Spec, checkpoint_of
 

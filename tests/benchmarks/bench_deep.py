@@ -16,7 +16,7 @@ import implicit_rank  # noqa: F401 - before PyTorch starts: it tells idle thread
 # isort: split
 import torch
 
-from implicit_rank.experiments.deep_linear import DeepLinear, draw, grid, small
+from implicit_rank.experiments.greedy_rank.deep_linear import DeepLinear, draw, grid, small
 from implicit_rank.linear.deep import compress, train_deep
 
 ALL_DEPTHS = (4, 8, 12, 16, 20, 24, 28, 32)

@@ -2,7 +2,7 @@
 
 import torch
 
-from implicit_rank.experiments.recovery_speed import compare, seconds_per_1000_steps
+from implicit_rank.experiments.recovery.speed import compare, seconds_per_1000_steps
 
 WIDTHS = (2, 5, 10, 20, 50, 100, 200, 300, 400, 500)
 

@@ -19,8 +19,8 @@ from implicit_rank.book.groups import Groups, groups_of
 from implicit_rank.book.layout import BookError, find_layout
 from implicit_rank.claims.judging import Judgement
 from implicit_rank.experiments import register
-from implicit_rank.figures import captions, cost
-from implicit_rank.figures.style import nothing
+from implicit_rank.figures.kit import captions, cost
+from implicit_rank.figures.kit.style import nothing
 from implicit_rank.glue import glue
 from implicit_rank.parameters import Parameters, resolve_device
 from implicit_rank.store import Record, Spec, live_record, provenance

@@ -195,7 +195,7 @@ def _interval(numbers: Sequence[float], form: str) -> str:
 
 
 def _ends(numbers: Sequence[float], form: str) -> str:
-    from implicit_rank.figures import tables
+    from implicit_rank.figures.kit import tables
 
     return tables.ends(numbers, f"{{:{form or '.0f'}}}")
 
@@ -208,13 +208,13 @@ def _listed(numbers: Sequence[float], form: str) -> str:
 
 
 def _spread(numbers: Sequence[float], form: str) -> str:
-    from implicit_rank.figures import tables
+    from implicit_rank.figures.kit import tables
 
     return tables.spread(numbers, form or ".3f")
 
 
 def _words(records: Sequence[Record]) -> str:
-    from implicit_rank.figures import captions
+    from implicit_rank.figures.kit import captions
 
     return captions.runs_shown(records)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from implicit_rank.claims.grammar import Claim
 from implicit_rank.claims.verdicts import Estimate, estimate, judge_each, judge_interval, trend
+from implicit_rank.experiments.kit.run_ranks import at_common_error
 from implicit_rank.experiments.register import Experiment
-from implicit_rank.experiments.run_ranks import at_common_error
 from implicit_rank.store import PROFILES, Record, Store, spec_hash
 
 

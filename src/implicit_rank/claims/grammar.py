@@ -1,7 +1,7 @@
 """The ledger's grammar: TOML files in, checked `Claim`s out.
 
-One file per paper, ``book/claims/<paper>.toml``: a first line ``paper = "Sun 2021"``, then one ``[[claim]]``
-table per claim with these keys (`*` = required; anything else is refused):
+One file per paper and word, ``book/claims/<paper>_<word>.toml``: a first line ``paper = "Sun 2021"``, then one
+``[[claim]]`` table per claim with these keys (`*` = required; anything else is refused):
 
 =================  ===================================================================================
 id*                unique name of lowercase letters, digits and hyphens
@@ -116,7 +116,7 @@ class Claim:
 
 
 def load_claims(folder: str | Path | None = None) -> list[Claim]:
-    """All claims of all files in a folder (default: the checkout's book/claims), by file name and file order.
+    """All claims of a folder (default: the checkout's book/claims), by paper, by chapter, then in file order.
 
     Raises ClaimError, one sentence, for anything that is not in the grammar, for an id used twice, for a
     correction of an unknown claim and for an erratum that nothing corrects.
@@ -142,7 +142,7 @@ def load_claims(folder: str | Path | None = None) -> list[Claim]:
             )
         if claim.erratum and not any(other.corrects == claim.id for other in claims):
             raise ClaimError(f"claim {claim.id!r} is an erratum, so another claim must say corrects = {claim.id!r}.")
-    return claims
+    return sorted(claims, key=lambda claim: (claim.paper, claim.chapter))
 
 
 def read_claims(path: Path) -> list[Claim]:

@@ -135,3 +135,10 @@ def mnist_moments() -> SecondMoments:
     mean = torch.from_numpy(sums / (n * 255.0))
     sentence = "All 60,000 MNIST training images, pixels 0 to 1, mean image subtracted: exact moments."
     return decompose("mnist", C, mean, n, sentence, image_shape=(28, 28))
+
+
+def moments_with(s: Tensor, generator: torch.Generator) -> SecondMoments:
+    """The second moments with the eigenvalues `s` (D,) and random axes."""
+    U = torch.linalg.qr(torch.randn(len(s), len(s), generator=generator, dtype=torch.float64))[0]
+    C = (U * s) @ U.T
+    return decompose("generic", (C + C.T) / 2, torch.zeros(len(s)), 1, "Chosen eigenvalues, random axes.")

@@ -45,6 +45,12 @@ def balanced_subset(labels: Tensor, count: int, generator: torch.Generator, excl
     return chosen[torch.randperm(count, generator=generator)]
 
 
+def subset_rule(labels: Tensor, size: int) -> str:
+    """The rule by which `size` images can be drawn: "balanced" where every class has its share, else "first"."""
+    counts = torch.bincount(labels)
+    return "balanced" if int(counts.min()) * len(counts) >= size else "first"
+
+
 def _check(labels: Tensor, count: int) -> None:
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"labels must be integers of shape (n,), not {labels.dtype} of shape {tuple(labels.shape)}.")

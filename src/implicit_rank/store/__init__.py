@@ -12,7 +12,7 @@ from implicit_rank.store.disk import Record, Store, checkout, default_root, filt
 from implicit_rank.store.files import StoreError, write_text
 from implicit_rank.store.fingerprint import fingerprint, fingerprint_parts
 from implicit_rank.store.provenance import provenance
-from implicit_rank.store.spec import PROFILES, Spec, canonical_json, code_of, slug, spec_hash
+from implicit_rank.store.spec import PROFILES, Spec, canonical_json, code_of, spec_hash
 
 __all__ = [
     "PROFILES",
@@ -34,7 +34,6 @@ __all__ = [
     "fingerprint_parts",
     "live_record",
     "provenance",
-    "slug",
     "spec_hash",
     "unfinished_ensembles",
     "write_text",

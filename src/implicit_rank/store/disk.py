@@ -1,9 +1,10 @@
 """The store: one run = a readable JSON file, which is the commit point, and an npz file that it names.
 
-``<root>/<experiment>/<profile>-<seed>-<what differs from the defaults>-<hash>.json`` holds spec, scalars
-and provenance; ``...-<hash>-<content>.npz`` beside it holds the arrays and is named, with its SHA-256, in
-the JSON. The npz is written first under a name made from its content, the JSON last by an atomic replace:
-whatever happens in between, a reader finds the old run or the new one, complete. Nothing is pickled.
+``<root>/<experiment>/<profile>-s<seed>-<hash>.json`` holds spec, scalars and provenance;
+``<profile>-s<seed>-<hash>-<content>.npz`` beside it holds the arrays and is named, with its SHA-256, in the JSON.
+A run is found by the hash, whatever stands before it: older stores wrote settings there. The npz is written first
+under a name made from its content, the JSON last by an atomic replace: whatever happens in between, a reader finds
+the old run or the new one, complete. Nothing is pickled.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from implicit_rank.store import files
 from implicit_rank.store.files import StoreError, damaged
 from implicit_rank.store.fingerprint import fingerprint
 from implicit_rank.store.modules import MODULES, module_of
-from implicit_rank.store.spec import Spec, code_of, hash_of, slug, spec_hash
+from implicit_rank.store.spec import Spec, code_of, hash_of, spec_hash
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             with files.folder_lock(folder) as locked:
                 files.remove_leftovers(folder)
-                path = self._path(spec) or folder / f"{slug(spec)}-{spec_hash(spec)}.json"
+                path = self._path(spec) or folder / f"{spec.profile}-s{spec.seed}-{spec_hash(spec)}.json"
                 content = {
                     "format": files.FORMAT,
                     "experiment": spec.experiment,
@@ -173,7 +174,7 @@ class Store:
         return sorted(folder.glob("[!.]*.json"))
 
     def _path(self, spec: Spec) -> Path | None:
-        # By hash, not by full name: the readable part changes when a default does.
+        # by hash: older stores wrote other words before it
         return next(iter(sorted((self.root / spec.experiment).glob(f"[!.]*-{spec_hash(spec)}.json"))), None)
 
     def _record(self, path: Path) -> Record:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import re
 from typing import Any, ClassVar
 
 from implicit_rank.parameters import LARGEST_SEED, Parameters, option
@@ -45,18 +44,3 @@ def hash_of(experiment: str, fields: dict[str, Any]) -> str:
 def spec_hash(spec: Spec) -> str:
     """The 12 hex digits that identify a run; equal specs of equal experiments have equal hashes."""
     return hash_of(spec.experiment, spec.to_dict())
-
-
-def slug(spec: Spec) -> str:
-    """A readable file-name stem: profile, seed and the fields that differ from their defaults."""
-    words = [spec.profile, f"seed{spec.seed}"]
-    for field in dataclasses.fields(spec):
-        value = getattr(spec, field.name)
-        if field.name not in ("profile", "seed") and value != field.default:
-            shown = "-".join(map(_short, value)) if isinstance(value, tuple) else _short(value)
-            words.append(shown if isinstance(value, str) else f"{field.name}{shown}")
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", "-".join(words))[:80].strip("-.")
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

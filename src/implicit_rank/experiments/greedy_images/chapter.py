@@ -1,0 +1,128 @@
+"""The parameters of chapters 6 and 7, and the members they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from implicit_rank.data.archives import data_root
+from implicit_rank.data.cifar import ARCHIVE, FOLDER, NPZ
+from implicit_rank.experiments.greedy_images.experiment import (
+    GreedyImages,
+    explicit,
+    orthogonal,
+    small,
+    standard,
+    vanilla,
+)
+from implicit_rank.experiments.kit.chapter_data import checked_name
+from implicit_rank.parameters import Parameters, option
+from implicit_rank.store import PROFILES
+
+SIZES = {  # depths of the standard start, depth and alphas of the orthogonal one, hand-set ranks, an alpha too large
+    "smoke": ((2,), 4, (1.0, 10.0), (8,), 300.0),
+    "quick": ((2, 4, 8), 8, (1.0, 5.0, 15.0), (4, 16), 150.0),
+    "paper": ((2, 4, 8, 16), 16, (1.0, 10.0, 30.0), (8, 16, 32), 200.0),
+}
+STAND_IN = "shapes"  # colour images that need no file
+
+
+@dataclass(frozen=True)
+class GreedyImagesChapter(Parameters):
+    """What a reader may change in chapters 6 and 7; None stands for the profile's own value."""
+
+    profile: str = option("quick", "how much is run", choices=PROFILES)
+    data: str | None = option(None, "images, by a name of implicit_rank.data.load or folder:PATH")
+    seeds: tuple[int, ...] = option((0,), "one member of every kind a seed", least=0)
+    depths: tuple[int, ...] | None = option(None, "numbers N of maps of the standard start", least=1, most=64)
+    depth: int | None = option(None, "number N of maps of the orthogonal start", least=2, most=64)
+    alphas: tuple[float, ...] | None = option(None, "re-parameterisations of the orthogonal start", above=0)
+    ranks: tuple[int, ...] | None = option(None, "ranks set by hand", least=1, most=128)
+    scale: float = option(1.0, "size of W_e at the orthogonal start: 1, or 0.001 as in App. B", above=0, most=10)
+    count: int | None = option(None, "training images; 0 for all", least=0)
+    epochs: int | None = option(None, "passes over them", least=1)
+    lr: float | None = option(None, "Adam's learning rate", above=0)
+    components: int = option(4, "Gaussians in the mixture", least=1)
+    device: str = option("cpu", "cpu, cuda or auto")
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "data", checked_name(self.data))
+
+    def images(self, colour: bool = False) -> str:
+        """Return the name of the data set: the one asked for, or what is at hand."""
+        return self.data or ("mnist-12k" if not colour else CIFAR if cifar_is_there() else STAND_IN)
+
+    def bases(self, colour: bool = False) -> list[GreedyImages]:
+        """Return what all members share, one a seed."""
+        base = small(self.profile, self.images(colour))
+        given = {"count": self.count, "epochs": self.epochs, "lr": self.lr}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return [replace(base, seed=seed, components=self.components, **changed) for seed in self.seeds]
+
+    def closely(self) -> int:
+        """Return the depth of the orthogonal start that is looked at."""
+        return self.depth or SIZES[self.profile][1]
+
+    def grid(self, colour: bool = False) -> list[GreedyImages]:
+        """Return the members of Figures 2 to 4, or 6 to 8."""
+        depths, _, _, ranks, _ = SIZES[self.profile]
+        alphas, more = self._alphas(), {"scale": self.scale}
+        return [
+            member
+            for base in self.bases(colour)
+            for member in (
+                vanilla(base),
+                *(orthogonal(base, self.closely(), alpha, **more) for alpha in alphas),
+                *self._deeper(base, alphas, more),
+                *(standard(base, depth) for depth in self.depths or depths),
+                *(explicit(base, rank) for rank in self.ranks or ranks),
+            )
+        ]
+
+    def _deeper(self, base: GreedyImages, alphas: Sequence[float], more: dict) -> list[GreedyImages]:
+        """Return a chain of twice the depth at the second alpha: Figure 3 has several depths."""
+        wanted = self.profile == "quick" and self.depth is None and len(alphas) > 1 and base.data in GREY
+        return [orthogonal(base, 2 * self.closely(), alphas[1], **more)] if wanted else []
+
+    def stages(self) -> list[GreedyImages]:
+        """Return the two-stage method at the largest alpha, with three fifths of the epochs for its first stage."""
+        base = replace(self.bases()[0], study="stages")
+        method = {"two_stages": True, "settle_tolerance": 1, "settle_cap": max(1, 3 * base.epochs // 5)}
+        return [orthogonal(base, self.closely(), max(self._alphas()), scale=self.scale, **method)]
+
+    def diverging(self) -> list[GreedyImages]:
+        """Return a chain at an alpha that is too large, one epoch long."""
+        base = replace(self.bases()[0], study="start", epochs=1, log_per_epoch=8, **BARE)
+        return [orthogonal(base, self.closely(), SIZES[self.profile][4])]
+
+    def _alphas(self) -> tuple[float, ...]:
+        return self.alphas or SIZES[self.profile][2]
+
+
+BARE = {"probe_epochs": 0, "samples": 0}
+GREY = ("mnist-12k", "mnist")
+CIFAR = "cifar10"
+
+
+def cifar_is_there() -> bool:
+    """Return whether CIFAR-10 lies in the data folder, in a form that can be read."""
+    return any((data_root() / name).exists() for name in (NPZ, FOLDER, ARCHIVE))
+
+
+def principal_errors(images: Tensor, test: Tensor, ranks: Sequence[int]) -> list[float]:
+    """Return the test error of reconstructions from that many principal components of uint8 training images.
+
+    Mean squared error over all pixels, 0..1, of ``test`` (t, c, h, w), with mean and components of ``images``.
+    """
+    seen, unseen = (x.flatten(1).double() / 255 for x in (images, test))
+    mean = seen.mean(dim=0)
+    axes = torch.linalg.eigh((seen - mean).T @ (seen - mean)).eigenvectors.flip(1)
+    coordinates = ((unseen - mean) @ axes).square()
+    left = coordinates.sum(dim=1, keepdim=True) - coordinates.cumsum(dim=1)
+    # with no component the mean is all there is
+    left = torch.cat([coordinates.sum(dim=1, keepdim=True), left], dim=1).mean(dim=0) / seen.shape[1]
+    return [float(left[min(rank, seen.shape[1])].clamp_min(0)) for rank in ranks]

@@ -1,0 +1,148 @@
+"""What Sun 2021 asks of a trained autoencoder of images: a probe on 1,000 labels, samples from a mixture, ranks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from implicit_rank.data.images import Images
+from implicit_rank.evaluate.classifier import mnist_classifier, train_classifier
+from implicit_rank.evaluate.codes import code_spectra, collect_codes, reconstruction_error
+from implicit_rank.evaluate.image_distance import FeatureNetwork, classifier_network, decoded, image_distance
+from implicit_rank.evaluate.probes import code_deviation, train_probes
+from implicit_rank.evaluate.protocols import SUN, plan_probes
+from implicit_rank.evaluate.samplers import fit_mixture
+from implicit_rank.experiments.kit.autoencoder_run import Trained
+from implicit_rank.train.randomness import generator
+
+SHOWN = 8  # pictures kept of a member, of seed 0 alone
+_SAMPLES = 7  # the word that sets the samples' random stream apart
+GREY_DIGITS = ("mnist", "mnist-12k", "digits")  # what the shipped classifier can judge
+
+
+def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return a member's own numbers and pictures.
+
+    ``rank_*_train`` and ``error_train``: on training images. ``accuracy_READING_WHAT`` of a 2-layer ReLU MLP, with
+    READING "best" (on the test set, as in the paper), "chosen" (on a validation split) or "final", and WHAT "codes"
+    (after the chain), "features" (before it) or "unit" (codes over their standard deviation, one number).
+    ``distance``: Fréchet distance in classifier features between images decoded from a mixture fitted to the codes and
+    the training images; ``distance_reconstructed`` that of reconstructions, ``distance_floor`` that of test images,
+    ``classifier_error`` the test error of the network behind them.
+    """
+    spec, model, device = trained.spec, trained.model, trained.device
+    dtype = next(model.parameters()).dtype
+    images = exact(trained.images)
+    images = images.first(min(images.n, spec.fitted or images.n))
+    test = exact(trained.test)
+    test = test.first(min(test.n, spec.samples or test.n))  # as many as samples: small runs stay small
+    pairs = [collect_codes(model.encode, part.images, device=device, dtype=dtype) for part in (images, test)]
+    spectra = code_spectra(pairs[0][1].cpu())
+    scalars = {
+        "rank_codes_train": float(spectra.rank_codes),
+        "rank_centred_train": float(spectra.rank_centred),
+        "rank_covariance_train": float(spectra.rank_covariance),
+        "error_train": reconstruction_error(
+            model.encode, model.decode, images.images[: spec.evaluate], device=device, dtype=dtype
+        ),
+    }
+    arrays = {"singular_codes_train": spectra.code_matrix.float().numpy()}
+    try:
+        if spec.probe_epochs:
+            scalars |= probed(spec, pairs, labels_of(images), labels_of(test), device)
+        if spec.samples:
+            scores, pictures = sampled(trained, images, test, pairs[0][1], dtype)
+            scalars |= scores
+            arrays |= pictures if spec.seed == 0 else {}
+    except ValueError as refusal:  # collapsed codes may have no scale and no mixture: that is a result, not an end
+        scalars["not_judged"] = str(refusal)
+    return scalars, arrays
+
+
+def probed(spec, pairs, labels: Tensor, test_labels: Tensor, device: str) -> dict[str, float]:
+    """Return test accuracies of probes on codes, on features and on scaled codes, all with the same labels."""
+    (features, codes), (test_features, test_codes) = pairs
+    scale = code_deviation(codes[None])[0]
+    kinds = {"codes": (codes, test_codes), "unit": (codes / scale, test_codes / scale)}
+    if spec.depth:
+        kinds["features"] = (features, test_features)
+    seen, unseen = (torch.stack([kind[i] for kind in kinds.values()]).float() for i in (0, 1))
+    plan = plan_probes(labels, len(kinds), (spec.labels,), seed=spec.seed, validation=max(spec.labels // 5, 10))
+    protocol = replace(SUN, epochs=spec.probe_epochs, every=min(5, spec.probe_epochs))
+    errors = train_probes(seen, labels, unseen, test_labels, plan, protocol, device=device)
+    return {
+        f"accuracy_{reading}_{kind}": 1 - float(getattr(errors, reading)[i])
+        for i, kind in enumerate(kinds)
+        for reading in ("best", "chosen", "final")
+    }
+
+
+def sampled(
+    trained: Trained, images: Images, test: Images, codes: Tensor, dtype: torch.dtype
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return distances of samples, reconstructions and test images from training images, and a few pictures."""
+    spec, model, device = trained.spec, trained.model, trained.device
+    network, about, cache = feature_network(spec.data, images, test, device)
+    mixture = fit_mixture(codes.cpu(), spec.components, seed=spec.seed)
+    drawn = mixture.sample(spec.samples, generator(_SAMPLES, spec.seed), dtype).to(device)
+
+    def distance(batches) -> float:
+        return image_distance(network, images.images, batches, cache=cache, batch=500, device=device).value
+
+    scalars = {
+        "distance": distance(decoded(model.decode, drawn)),
+        "distance_reconstructed": distance(decoded(model.decode, codes)),
+        "distance_floor": distance(part.to(device).float() / 255 for part in test.images.split(500)),
+        "classifier_error": about,
+        "mixture_rank": float(mixture.rank),
+        "mixture_converged": float(mixture.converged),
+    }
+    shown = test.images[:SHOWN].to(device, dtype) / 255
+    with torch.no_grad():
+        pictures = {
+            "pictures_sampled": _pixels(model.decode(drawn[:SHOWN])),
+            "pictures_reconstructed": _pixels(model(shown).reconstruction),
+        }
+    return scalars, pictures
+
+
+_NETWORKS: dict[tuple, tuple[FeatureNetwork, float, dict]] = {}
+
+
+def feature_network(name: str, images: Images, test: Images, device: str) -> tuple[FeatureNetwork, float, dict]:
+    """Return the network whose features carry the distance, its test error, and a cache for reference statistics.
+
+    Grey digits have the classifier that comes with the package; for other images one is trained on them, the same
+    whenever the images are the same.
+    """
+    key = (name, images.n, test.n, images.size, device)
+    if key not in _NETWORKS:
+        if name in GREY_DIGITS and images.size == 32:
+            classifier, about = mnist_classifier()
+            error = 1 - float(about["test accuracy"])
+        else:
+            labels, test_labels = labels_of(images), labels_of(test)
+            classifier, errors = train_classifier(images.images, labels, test.images, test_labels, device=device)
+            classifier, about, error = classifier.requires_grad_(False), {}, errors.final
+        _NETWORKS[key] = (classifier_network(classifier.to(device), about), error, {})
+    return _NETWORKS[key]
+
+
+def exact(images: Images) -> Images:
+    """Return the images whose pixels are the published ones: no statistic may rest on the others."""
+    return images if images.exact is None else images.subset(images.exact, "without inexact images")
+
+
+def labels_of(images: Images) -> Tensor:
+    """Return class labels; the shape set's classes are shape times strongest colour channel, six in all."""
+    if images.factors is None:
+        return images.labels
+    colours = torch.stack([images.factors[name] for name in ("r", "g", "b")], dim=1)
+    return images.labels * 3 + colours.argmax(dim=1)
+
+
+def _pixels(values: Tensor) -> np.ndarray:
+    return (255 * values.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()

@@ -1,0 +1,159 @@
+"""What is read off a stored autoencoder of images: ranks at equal error, gaps, rules that say when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from implicit_rank.experiments.kit.run_ranks import at_error, count_above
+from implicit_rank.store import Record
+from implicit_rank.train.rules import StableRank
+
+LEVELS = (0.012, 0.016, 0.02, 0.024)  # errors at which ranks are compared
+SCALARS = (
+    "error",
+    "rank_effective",
+    "rank_codes",
+    "rank_covariance",
+    "rank_codes_train",
+    "rank_centred_train",
+    "rank_covariance_train",
+    "error_train",
+    "distance",
+    "distance_reconstructed",
+    "distance_floor",
+    "classifier_error",
+    "settled_rank",
+    "settled_epoch",
+    "images_per_second",
+    *(f"accuracy_{how}_{what}" for how in ("best", "chosen", "final") for what in ("codes", "features", "unit")),
+)
+
+
+def scalar(name: str) -> Callable[[Record], float]:
+    """Return the measure that reads a stored number, NaN where a run has none (it diverged, or was not asked)."""
+
+    def read(record: Record) -> float:
+        value = record.scalars.get(name)
+        return math.nan if value is None or diverged(record) else float(value)
+
+    return read
+
+
+def diverged(record: Record) -> float:
+    """Return 1 for a member that diverged, else 0."""
+    return float(bool(record.scalars["diverged"]))
+
+
+def gap(singular_values: np.ndarray, among: int = 64) -> tuple[int, float]:
+    """Return after how many values a descending spectrum falls the most, and by which factor, among the first ones."""
+    kept = singular_values[: among + 1].astype(float)
+    with np.errstate(divide="ignore"):
+        falls = kept[:-1] / kept[1:]
+    falls[~np.isfinite(falls)] = 0
+    place = int(falls.argmax())
+    return place + 1, float(falls[place])
+
+
+def grown(record: Record, factor: float = 2.0) -> np.ndarray:
+    """Return, per log entry, how many singular values of W_e exceed ``factor`` times the largest at the start."""
+    course = record.arrays["singular_effective_course"]
+    return (course > factor * course[0, 0]).sum(axis=1)
+
+
+def grown_later(record: Record) -> float:
+    """Return how many of them did so only after the first fifth of the training; NaN without a chain."""
+    if diverged(record) or "singular_effective_course" not in record.arrays:
+        return math.nan
+    counts = grown(record)
+    return float(counts[-1] - counts[len(counts) // 5])
+
+
+def leaving_times(record: Record, factor: float = 2.0) -> np.ndarray:
+    """Return, for each singular value of W_e that ends above ``factor`` times the start's, the epoch it passed it."""
+    course, epochs = record.arrays["singular_effective_course"], record.arrays["epochs"]
+    level = factor * course[0, 0]
+    count = int((course[-1] > level).sum())
+    return np.array([epochs[np.argmax(course[:, k] > level)] for k in range(count)])
+
+
+def settled(record: Record, tolerance: int = 0, epochs: int = 5, of: str = "effective") -> tuple[float, float]:
+    """Return at which epoch the paper's rule fires along a recorded course, and at which rank; (inf, NaN) if never.
+
+    The rule (Sun 2021, 3.2): the rank has not changed, give or take ``tolerance``, for ``epochs`` epochs. It is read at
+    whole epochs, as a program that looks once an epoch would.
+    """
+    rule = StableRank(of=of, epochs=epochs, tolerance=tolerance)
+    times, ranks = record.arrays["epochs"].astype(float), record.arrays[f"rank_{of}"].astype(float)
+    whole = np.isclose(times, np.round(times))
+    times, ranks = times[whole], ranks[whole]
+    for i in range(1, len(times) + 1):
+        if rule.holds(times[:i], ranks[:i], len(record.arrays["singular_codes"])):
+            return float(times[i - 1]), float(ranks[i - 1])
+    return math.inf, math.nan
+
+
+def switch_jump(record: Record) -> float:
+    """Return the relative change of the test error when N layers became two."""
+    before, after = record.scalars.get("error_before_switch"), record.scalars.get("error_after_switch")
+    return math.nan if not before or diverged(record) else abs(after - before) / before
+
+
+def plateau(alphas: Sequence[float], ranks: Sequence[float], tolerance: float = 0.1) -> float:
+    """Return the least alpha from which on a threefold alpha changes the rank by at most ``tolerance``; NaN if none.
+
+    ``ranks`` belong to ascending ``alphas``; NaN (diverged) ends the range. Between neighbours the change of the
+    logarithm of the rank is scaled to a factor of three in alpha.
+
+    Book: eq-plateau
+    """
+    points = [(a, r) for a, r in zip(alphas, ranks, strict=True) if math.isfinite(r) and r > 0]
+    flat = math.nan
+    for (a, r), (b, s) in zip(points[-2::-1], points[:0:-1], strict=True):
+        if abs(math.log(s / r)) * math.log(3) / math.log(b / a) > math.log1p(tolerance):
+            break
+        flat = a
+    return flat
+
+
+def elbow(ranks: Sequence[float], errors: Sequence[float]) -> float:
+    """Return the rank where log error against log rank lies farthest below the straight line between its ends.
+
+    Book: eq-elbow
+    """
+    x, y = np.log(np.asarray(ranks, float)), np.log(np.asarray(errors, float))
+    if len(x) < 3:
+        return math.nan
+    line = y[0] + (y[-1] - y[0]) * (x - x[0]) / (x[-1] - x[0])
+    return float(np.asarray(ranks, float)[int((line - y).argmax())])
+
+
+def _of_effective(read: Callable[[np.ndarray], float]) -> Callable[[Record], float]:
+    def measure(record: Record) -> float:
+        values = record.arrays.get("singular_effective")
+        if values is None or not np.isfinite(values).all() or diverged(record):
+            return math.nan
+        return float(read(values))
+
+    return measure
+
+
+MEASURES: dict[str, Callable[[Record], float]] = {
+    **{name: scalar(name) for name in SCALARS},
+    **{f"rank_codes_at_{level:g}": lambda r, e=level: at_error(r, e, "rank_codes") for level in LEVELS},
+    "diverged": diverged,
+    "ranks_apart": lambda record: scalar("rank_effective")(record) - scalar("rank_codes")(record),
+    "switch_jump": switch_jump,
+    "gap_place": _of_effective(lambda values: gap(values)[0]),
+    "gap_factor": _of_effective(lambda values: gap(values)[1]),
+    "gap_off": lambda record: abs(MEASURES["gap_place"](record) - scalar("rank_codes")(record)),
+    "largest": _of_effective(lambda values: values[0]),
+    "rank_effective_10": _of_effective(lambda values: count_above(values, 0.1)),
+    "rule_epoch": lambda record: settled(record)[0],
+    "rule_rank": lambda record: settled(record)[1],
+    "rule_epoch_codes": lambda record: settled(record, tolerance=1, of="codes")[0],
+    "grown_later": grown_later,
+    "silent": lambda record: float(diverged(record) and "not finite" not in str(record.scalars["status"])),
+}

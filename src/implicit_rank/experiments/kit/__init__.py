@@ -1,0 +1,1 @@
+"""What several experiments share: results, autoencoder runs, ranks along a run, measures."""

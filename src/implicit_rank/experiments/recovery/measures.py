@@ -1,0 +1,90 @@
+"""What the ledger and the figures read off one stored run of :mod:`implicit_rank.experiments.recovery.experiment`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from implicit_rank.spectra import random_rotation_axis_distance
+
+NAMES = (
+    "d_align",
+    "d_align_ordered",
+    "d_sub",
+    "transpose",
+    "least_d_align",
+    "dead_units",
+    "stopped",
+    "last_step",
+    "reconstructed",
+    "subspace",
+)
+
+
+def scalar(name: str) -> Callable:
+    """Return the measure that reads a scalar; NaN for a run that was stopped early because it diverged."""
+
+    def read(run) -> float:
+        if run.scalars["stopped"] and name not in ("stopped", "least_d_align"):
+            return math.nan
+        value = run.scalars[name]
+        return math.nan if value is None else float(value)
+
+    return read
+
+
+def reached(level: float) -> Callable:
+    """Return the measure "first recorded step with d_align at most ``level``"; infinity if there is none."""
+
+    def first(run) -> float:
+        steps = run.arrays["steps"][run.arrays["d_align"] <= level]
+        return float(steps[0]) if len(steps) else math.inf
+
+    return first
+
+
+def at_step(name: str, step: int) -> Callable:
+    """Return the measure "series ``name`` at the last recorded step up to ``step``"; NaN where the run is shorter."""
+
+    def value(run) -> float:
+        steps = run.arrays["steps"]
+        if steps[-1] < step:
+            return math.nan
+        return float(run.arrays[name][np.searchsorted(steps, step, side="right") - 1])
+
+    return value
+
+
+def rise_of_subspace(run) -> float:
+    """Return the final d_sub over the smallest on the way: how far the subspace was lost again."""
+    series = run.arrays["d_sub"]
+    return float(series[-1] / max(np.nanmin(series), 1e-16))
+
+
+def dead_columns(run) -> float:
+    """Return the number of decoder columns with a squared norm below 1e-3 at the end."""
+    return float((run.arrays["column_norms"] ** 2 < 1e-3).sum())
+
+
+def above_null(run) -> float:
+    """Return the final d_align minus the expectation for a random rotation of the right subspace."""
+    return run.scalars["d_align"] - random_rotation_axis_distance(run.spec["k"])
+
+
+def patience(run) -> float:
+    """Return steps to d_align <= 0.1 over steps until the error is within 5 % of its optimum."""
+    return reached(0.1)(run) / max(run.scalars["reconstructed"], 1)
+
+
+MEASURES: dict[str, Callable] = {name: scalar(name) for name in NAMES}
+MEASURES |= {f"reached_{level:g}": reached(level) for level in (0.3, 0.2, 0.1, 0.05, 0.01)}
+MEASURES |= {
+    "rise_of_subspace": rise_of_subspace,
+    "dead_columns": dead_columns,
+    "above_null": above_null,
+    "patience": patience,
+    "d_align_at_5000": at_step("d_align", 5000),
+    "d_sub_at_20000": at_step("d_sub", 20_000),
+}

@@ -1,0 +1,1 @@
+"""Figures and tables of chapters 6 and 7."""

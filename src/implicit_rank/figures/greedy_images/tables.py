@@ -1,0 +1,164 @@
+"""Tables of chapters 6 and 7: what every member came to, ranks at equal error, probes read in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from implicit_rank.experiments.greedy_images.measures import LEVELS, MEASURES, gap
+from implicit_rank.experiments.kit.run_ranks import at_error
+from implicit_rank.figures.greedy_images.figures import METHODS, method_of
+from implicit_rank.figures.greedy_images.more import kind_of
+from implicit_rank.figures.kit.captions import IMAGES, images_of
+from implicit_rank.figures.kit.slider import Html
+from implicit_rank.figures.kit.tables import spread, table
+from implicit_rank.spectra import effective_rank
+
+END = (("rank_codes", ".0f"), ("error", ".4f"))
+
+
+def by_kind(records: Sequence) -> dict[str, list]:
+    """Return records by what was chosen: no chain, hand-set ranks, standard depths, then depths and alphas."""
+
+    def place(record):
+        spec = record.spec
+        return METHODS.index(method_of(record)), spec["inner"], spec["depth"], spec["alpha"], spec["two_stages"]
+
+    kinds: dict[str, list] = {}
+    for record in sorted(records, key=lambda r: (place(r), r.seed)):
+        name = kind_of(record) + (", two stages" if record.spec["two_stages"] else "")
+        kinds.setdefault(name, []).append(record)
+    return kinds
+
+
+def summary(records: Sequence) -> Html:
+    """Return ranks, error, accuracy and distance of every kind of member, means and ranges over seeds."""
+    rows = []
+    for name, group in by_kind(records).items():
+        lost = sum(bool(r.scalars["diverged"]) for r in group)
+        if lost == len(group):
+            rows.append([name, len(group), "diverged", *["–"] * 5])
+            continue
+        columns = (
+            ("rank_effective", ".0f"),
+            ("rank_codes", ".0f"),
+            ("rank_covariance", ".0f"),
+            ("error", ".4f"),
+            ("accuracy_best_codes", ".3f"),
+            ("distance", ".0f"),
+        )
+        cells = [spread((MEASURES[measure](r) for r in group), form) for measure, form in columns]
+        rows.append([name, f"{len(group)}, {lost} diverged" if lost else len(group), *cells])
+    header = ["member", "seeds", "rank of W_e", "rank of codes", "of their covariance", "error", "accuracy", "distance"]
+    return table(header, rows)
+
+
+def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
+    """Return code ranks when a member's test error first came down to each of the levels, and at the end.
+
+    Kinds of which no member came down to any of them are left out.
+    """
+    rows = []
+    for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
+        reached = [[at_error(r, level, "rank_codes") for r in group] for level in levels]
+        if not np.isfinite(reached).any():
+            continue
+        cells = [spread(ranks, ".0f") for ranks in reached]
+        rank, error = (spread((MEASURES[measure](r) for r in group), form) for measure, form in END)
+        rows.append([name, *cells, rank, error])
+    return table(["member", *(f"at {level:g}" for level in levels), "at the end", "error then"], rows)
+
+
+def probes(records: Sequence) -> Html:
+    """Return accuracies by how the epoch was chosen, and of features and scaled codes beside the codes."""
+    rows = []
+    for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
+        keys = ("best_codes", "chosen_codes", "final_codes", "best_unit", "best_features")
+        cells = [spread(MEASURES[f"accuracy_{key}"](r) for r in group) for key in keys]
+        rows.append([name, *cells])
+    header = [
+        "member",
+        "best on the test set",
+        "chosen by validation",
+        "last epoch",
+        "codes scaled, best",
+        "before the chain, best",
+    ]
+    return table(header, rows)
+
+
+def dependence(records: Sequence, level: float = 0.02) -> Html:
+    """Return what the estimated rank becomes when one thing is changed: four estimates at the end, one at equal error.
+
+    ``level`` is the test error at which the codes' rank is read once more, a dash where it was not reached.
+    """
+    rows = []
+    for record in sorted(records, key=changes):
+        values = record.arrays["singular_effective"]
+        place, factor = gap(values)
+        smooth = float(effective_rank(_tensor(record.arrays["singular_codes"])))
+        rows.append(
+            [
+                what_changed(record),
+                f"{record.scalars['error']:.4f}",
+                f"{record.scalars['rank_codes']:g}",
+                f"{record.scalars['rank_covariance']:g}",
+                f"{smooth:.1f}",
+                f"{record.scalars['rank_effective']:g}",
+                f"{place} (× {factor:.1f})",
+                spread([at_error(record, level, "rank_codes")], ".0f"),
+            ]
+        )
+    header = [
+        "changed",
+        "test error",
+        "codes, 1 %",
+        "covariance, 1 %",
+        "entropy of codes",
+        "W_e, 1 %",
+        "widest gap of W_e",
+        f"codes, 1 %, at error {level:g}",
+    ]
+    return table(header, rows)
+
+
+USUAL = {
+    "data": "mnist-12k",
+    "lr": 1e-3,
+    "channel_factor": 0.25,
+    "code_width": 128,
+    "batch": 32,
+    "count": 10_000,
+    "epochs": 5,
+}
+
+
+def changes(record) -> list[tuple]:
+    """Return a key that sorts members of the study "depends": unchanged first, then by what was changed, and how far.
+
+    What was changed is the first of ``USUAL`` that differs; the others, such as epochs, only keep the steps the same.
+    """
+    spec = record.spec
+    return [(spec[key] != usual, spec[key] if spec[key] != usual else type(usual)()) for key, usual in USUAL.items()]
+
+
+def what_changed(record) -> str:
+    """Return in a few words what a member of the study "depends" has different from the others."""
+    words = {
+        "data": lambda v: images_of(v) if v == "mnist" else IMAGES.get(v, v),
+        "lr": lambda v: f"rate {v:g}, same lr · α",
+        "channel_factor": lambda v: f"{v:g} of the channels",
+        "code_width": lambda v: f"codes of width {v}",
+        "batch": lambda v: f"batches of {v}",
+        "count": lambda v: f"{v:,} images" if v else "",
+        "epochs": lambda v: f"{v} epoch{'s' * (v != 1)}",
+    }
+    changed = [key for key, usual in USUAL.items() if record.spec[key] != usual]
+    return ", ".join(filter(None, (words[key](record.spec[key]) for key in changed))) or "nothing"
+
+
+def _tensor(values: np.ndarray):
+    import torch
+
+    return torch.from_numpy(values.astype(float))

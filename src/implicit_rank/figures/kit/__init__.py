@@ -1,0 +1,1 @@
+"""What all figures share: the look, tables, captions, sliders."""

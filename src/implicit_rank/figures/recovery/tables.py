@@ -1,0 +1,75 @@
+"""Tables of chapter 12: who is the fastest and where, and what a step costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from implicit_rank.figures.kit.slider import Html
+from implicit_rank.figures.kit.tables import table
+from implicit_rank.figures.recovery.figures import NAMES, OPTIMISERS, first_step
+
+
+def median_steps(records: Sequence, level: float) -> float:
+    """Return the median over runs of the first step with d_align at most ``level``; huge if most never get there."""
+    return float(np.median([min(first_step(r, level), 1e12) for r in records])) if records else np.nan
+
+
+def in_words(steps: float) -> str:
+    """Return a number of steps for a table cell."""
+    if np.isnan(steps):
+        return "not run"
+    return "not reached" if steps > 1e11 else f"{steps:,.0f}"
+
+
+def race(records: Sequence, levels: Sequence[float] = (0.3, 0.1, 0.05)) -> Html:
+    """Return steps to several distances, one row a model and optimiser, medians over seeds, the fastest in words."""
+    rows, best = [], dict.fromkeys(levels, np.inf)
+    groups = {}
+    for optimiser in OPTIMISERS:
+        for model in NAMES:
+            runs = [r for r in records if (r.spec["model"], r.spec["optimiser"]) == (model, optimiser)]
+            if runs:
+                groups[model, optimiser] = [median_steps(runs, level) for level in levels]
+    for times in groups.values():
+        for level, steps in zip(levels, times, strict=True):
+            best[level] = min(best[level], steps)
+    for (model, optimiser), times in groups.items():
+        cells = [
+            in_words(steps) + (" (fastest)" if steps == best[level] and steps < 1e11 else "")
+            for level, steps in zip(levels, times, strict=True)
+        ]
+        rows.append([NAMES[model], OPTIMISERS[optimiser], *cells])
+    return table(["model", "optimiser", *(f"steps to {level:g}" for level in levels)], rows)
+
+
+def duels(records: Sequence, level: float = 0.3) -> Html:
+    """Return steps to ``level`` against k: RAG and each rival under the same optimiser, medians over seeds."""
+    widths = sorted({r.spec["k"] for r in records})
+    rows = []
+    for optimiser in ("nesterov", "adam"):
+        for model in NAMES:
+            runs = [r for r in records if (r.spec["model"], r.spec["optimiser"]) == (model, optimiser)]
+            if runs:
+                cells = [in_words(median_steps([r for r in runs if r.spec["k"] == k], level)) for k in widths]
+                rows.append([NAMES[model], OPTIMISERS[optimiser], *cells])
+    return table(["model", "optimiser", *(f"k = {k}" for k in widths)], rows)
+
+
+def step_costs(records: Sequence) -> Html:
+    """Return seconds per 1,000 steps of one member against k, from stored runs: smallest over runs of that kind."""
+    widths = sorted({r.spec["k"] for r in records})
+    rows = []
+    for optimiser, label in (("nesterov", "Nesterov, in the eigenbasis"), ("adam", "Adam, whole C")):
+        cells = []
+        for k in widths:
+            seconds = [
+                r.scalars["seconds_per_1000_steps"]
+                for r in records
+                if r.spec["optimiser"] == optimiser and r.spec["k"] == k and r.spec["model"] != "nested_dropout"
+            ]
+            cells.append(f"{min(seconds):.2f}" if seconds else "not run")
+        if widths:
+            rows.append([label, *cells])
+    return table(["seconds per 1,000 steps", *(f"k = {k}" for k in widths)], rows)
