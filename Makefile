@@ -14,7 +14,7 @@ book: $(READY)
 	@$(PY) -m implicit_rank book --profile $(PROFILE)
 
 test: lint
-	@$(PY) -m pytest
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	@$(PY) -m ruff check .

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,12 +40,29 @@ def copy_book(source, folder):
     return folder
 
 
+def once(tmp_path_factory, name, make):
+    """A folder that `make(folder)` fills once, for all processes of one run of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder, done = base / name, base / f"{name}.done"
+    with FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def fixture_book(tmp_path_factory):
     """The small book of tests/fixture_book, built once with the profile smoke. Do not change it: see `small_book`."""
-    folder = copy_book(ROOT / "tests" / "fixture_book", tmp_path_factory.mktemp("fixture"))
+    return once(tmp_path_factory, "fixture", build_fixture)
+
+
+def build_fixture(folder):
+    copy_book(ROOT / "tests" / "fixture_book", folder)
     run_book(folder, "book", "--profile", "smoke")
-    return folder
 
 
 @pytest.fixture
@@ -54,13 +72,22 @@ def small_book(fixture_book, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def book_copy(tmp_path_factory):
-    """A copy of the real book, not executed yet; all tests of one session share its outputs."""
-    return copy_book(ROOT, tmp_path_factory.mktemp("book"))
+def executed_book(tmp_path_factory):
+    """A copy of the real book, all of it executed with the profile smoke; `execution.log` is what was said."""
+    return once(tmp_path_factory, "book", execute_book)
+
+
+def execute_book(folder):
+    copy_book(ROOT, folder)
+    command = [sys.executable, "-m", "implicit_rank", "book", "--profile", "smoke", "--execute-only"]
+    source = os.pathsep.join(p for p in (str(ROOT / "src"), os.environ.get("PYTHONPATH")) if p)
+    done = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": source}, capture_output=True, text=True)
+    (folder / "execution.log").write_text(done.stdout + done.stderr, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
-def built_book(book_copy):
-    """The real book, executed with the profile smoke and built; the folder of its pages."""
-    run_book(book_copy, "book", "--profile", "smoke")
-    return book_copy / "build" / "_build" / "html"
+def built_book(executed_book):
+    """The folder of the real book's pages, built from its outputs at the profile smoke."""
+    with FileLock(executed_book.with_suffix(".building")):
+        run_book(executed_book, "book", "--profile", "smoke")
+    return executed_book / "build" / "_build" / "html"

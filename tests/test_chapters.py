@@ -1,27 +1,31 @@
 """Every chapter runs at the smoke profile, without a word on stderr, and the whole book builds from these runs."""
 
+import ast
 import re
 
 import nbformat
 import pytest
-from conftest import ROOT, run_book
+from conftest import ROOT
 
 from implicit_rank.book import checks
 from implicit_rank.book.cells import code_cells, parameter_names
 from implicit_rank.book.execution import complaints
 from implicit_rank.book.layout import BUDGETS, Layout, chapters
 from implicit_rank.book.pairing import read_chapter
+from implicit_rank.parameters import ParameterError, field_names
 
 SOURCES = chapters(Layout(ROOT))
 NUMBERED = [s for s in SOURCES if s.stem[0].isdigit()]
+CHAPTER = re.compile(r'chapter\(\s*"(\w+)",\s*([\w.]+),\s*globals\(\)')
 names = {"ids": lambda source: source.stem}
 
 
 @pytest.mark.chapters
 @pytest.mark.parametrize("source", SOURCES, **names)
-def test_it_runs(source, book_copy, capsys):
-    run_book(book_copy, "book", "--profile", "smoke", "--only", source.stem, "--execute-only")
-    notebook = nbformat.read(book_copy / "build" / "executed" / "smoke" / f"{source.stem}.ipynb", 4)
+def test_it_runs(source, executed_book, capsys):
+    path = executed_book / "build" / "executed" / "smoke" / f"{source.stem}.ipynb"
+    assert path.exists(), (executed_book / "execution.log").read_text(encoding="utf-8")
+    notebook = nbformat.read(path, 4)
     assert complaints(notebook) == []
     seconds = notebook.metadata.implicit_rank.seconds
     if seconds > BUDGETS["smoke"]:
@@ -44,7 +48,7 @@ def test_it_has_typed_commented_parameters_checked_at_once(source):
     assert "profile" in parameter_names(read_chapter(source))
     for line in cells[tagged[0]].source.splitlines():
         assert not line.strip() or re.match(r"^(\w+: .+= .+#.+|#.*|[\s\])}].*|\w+: .+= [\[({])$", line), line
-    assert "from_namespace" in cells[tagged[0] + 1].source, "the next cell validates"
+    assert CHAPTER.search(cells[tagged[0] + 1].source), "the next cell validates"
 
 
 @pytest.mark.parametrize("source", NUMBERED, **names)
@@ -59,31 +63,57 @@ def test_papermill_knows_every_parameter(source):
     assert list(wanted) == parameter_names(read_chapter(source))
 
 
-@pytest.mark.chapters
+def first_cells(source):
+    """A chapter up to the cell that validates its parameters."""
+    notebook = read_chapter(source)
+    stop = next(i for i, c in enumerate(notebook.cells) if c.cell_type == "code" and CHAPTER.search(c.source))
+    notebook.cells = notebook.cells[: stop + 1]
+    return notebook
+
+
 @pytest.mark.parametrize("source", NUMBERED, **names)
-def test_it_refuses_a_wrong_profile_in_one_sentence(source, book_copy):
-    """Papermill alone does not check values; the chapter's second cell does."""
+def test_it_refuses_a_wrong_profile_in_one_sentence(source):
+    """The class of the parameters that the chapter hands to its page, as the cell itself imports it."""
+    call = CHAPTER.search(code_cells(first_cells(source))[-1].source)
+    assert call[1] == source.stem
+    tree = ast.parse(code_cells(first_cells(source))[-1].source)
+    imports = ast.Module([n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))], [])
+    found = {}
+    exec(compile(imports, source.stem, "exec"), found)
+    parameters = eval(call[2], found)
+    assert set(field_names(parameters)) == set(parameter_names(read_chapter(source)))
+    with pytest.raises(ParameterError, match="smoke") as refused:
+        parameters.from_dict({"profile": "medium"})
+    assert len(str(refused.value).strip().splitlines()) == 1
+
+
+@pytest.mark.chapters
+def test_papermill_meets_the_refusal_in_the_first_cell(tmp_path):
+    import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    from implicit_rank.book import environment
+
+    path = tmp_path / "first.ipynb"
+    nbformat.write(first_cells(next(s for s in NUMBERED if s.stem.startswith("02"))), path)
+    kernel = environment.prepare(Layout(tmp_path))
     with pytest.raises(PapermillExecutionError) as refused:
-        run_first_cells(source, book_copy, {"profile": "medium"})
+        papermill.execute_notebook(str(path), str(path), {"profile": "medium"}, kernel_name=kernel, progress_bar=False)
     assert refused.value.ename == "ParameterError"
     assert len(refused.value.evalue.strip().splitlines()) == 1
     assert "smoke" in refused.value.evalue
 
 
-def run_first_cells(source, book_copy, parameters):
-    """Execute a chapter up to the cell that validates its parameters."""
-    import papermill
-
-    from implicit_rank.book import environment
-
-    notebook = read_chapter(source)
-    stop = next(i for i, c in enumerate(notebook.cells) if "from_namespace" in c.source and c.cell_type == "code")
-    notebook.cells = notebook.cells[: stop + 1]
-    path = book_copy / "build" / "first" / f"{source.stem}.ipynb"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
-    papermill.execute_notebook(
-        str(path), str(path), parameters, kernel_name=environment.prepare(Layout(book_copy)), progress_bar=False
-    )
+def test_chapters_show_their_code():
+    """At most 35 % of the lines are hidden, and no cell is a wall."""
+    hidden, lines = 0, 0
+    for source in SOURCES:
+        for cell in code_cells(read_chapter(source)):
+            count = sum(bool(line.strip()) for line in cell.source.splitlines())
+            lines += count
+            hidden += count * bool(
+                {"hide-input", "remove-input", "hide-cell", "remove-cell"} & {*cell.metadata.get("tags", [])}
+            )
+            assert count <= 20, (source.stem, cell.source)
+            assert "glue(" not in cell.source, (source.stem, cell.source)
+    assert hidden <= 0.35 * lines, f"{hidden} of {lines} lines are hidden"
