@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 PAGE = ROOT / "book" / "architecture.md"
-BLOCK = re.compile(r"^(`{5,})\{code-block\} (\w+)\n:caption: (.+)\n\n(.*?)\n\1$", re.M | re.S)
+BLOCK = re.compile(r"^(`{5,})\{code-block\} (\w+)\n:caption: ([^\n]+)\n\n(.*?)\n\1$", re.M | re.S)
 
 
 def blocks():

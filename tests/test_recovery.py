@@ -147,8 +147,7 @@ def test_figures_are_drawn(smoke):
     nesterov = [r for r in main if r.spec["optimiser"] == "nesterov"]
     assert len(figures.dynamics(main).axes) == 4
     assert len(pictures.axes_images(nesterov).axes) == 6 * 4
-    U = data.rescaled(data.second_moments("digits"), 5.1).top(4)[1].numpy()
-    assert pictures.components(nesterov, U, (8, 8)).axes[0].get_title(loc="left") == "principal axes"
+    assert pictures.components(nesterov).axes[0].get_title(loc="left") == "principal axes"
     assert figures.two_alignments(main).axes[0].get_xlabel().startswith("$d_{align}$")
     assert len(figures.scaling(main, paper=False).axes) == 2
     figures.rates([r for r in main if r.spec["model"] == "rag"])

@@ -35,7 +35,7 @@ from implicit_rank.parameters import unknown_name
 from implicit_rank.store import Record
 
 NOT_RUN = "(not run yet)"
-ROLE = re.compile(r"\{(run|claim)\}`([^`]+)`")
+ROLE = re.compile(r"(?<!`)\{(run|claim)\}`([^`]+)`")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,}|:{3,})(\{code-cell\}|\{code-block\}|[\w+-]*\s*$)")
 _OTHER_CHAPTER = re.compile(r"(\d\d_\w+|\w+):(?=\D)")
 _FORM = re.compile(r":([^:'\"()]*)$")

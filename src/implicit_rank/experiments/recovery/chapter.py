@@ -11,7 +11,7 @@ from implicit_rank.experiments.recovery.settings import best_rate, is_synthetic,
 from implicit_rank.linear.optimisers import OPTIMISERS
 from implicit_rank.linear.regularised import MODELS
 from implicit_rank.parameters import ParameterError, Parameters, option, unknown_name
-from implicit_rank.store import PROFILES
+from implicit_rank.store import PROFILES, Record
 from implicit_rank.tree import absolute_folder
 
 SIZES = {  # data, k, steps, seeds of the live run
@@ -92,6 +92,12 @@ def without_missing_samples(specs: Sequence[Recovery]) -> tuple[list[Recovery], 
         "Stochastic nested dropout is left out of the live run: its noise needs MNIST's images, which are not on this "
         "machine (every other model needs only the second moments in the package)."
     )
+
+
+def with_images(live: Sequence[Record]) -> list[Record]:
+    """The runs that kept pictures: with Nesterov momentum, or with whatever there is; none on synthetic data."""
+    kept = [record for record in live if "axes" in record.arrays]
+    return [record for record in kept if record.spec["optimiser"] == "nesterov"] or kept
 
 
 def small_mnist(profile: str) -> list[Recovery]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from implicit_rank.data import second_moments
 from implicit_rank.figures.kit.style import canvas, house
 from implicit_rank.figures.recovery.figures import NAMES, or_empty
 
@@ -31,12 +32,13 @@ def axes_images(records: Sequence) -> Figure:
 
 
 @or_empty
-def components(records: Sequence, axes_of_data: np.ndarray, shape: tuple[int, int], count: int = 20) -> Figure:
-    """Draw the first ``count`` principal axes of the data (top) and the decoder columns of one run a model below.
+def components(records: Sequence, count: int = 20) -> Figure:
+    """Draw the first `count` principal axes of the runs' data (top) and the decoder columns of one run a model below.
 
-    ``axes_of_data`` is U (D, k); ``shape`` the image shape. Every picture is scaled to its own largest value and
-    turned to the sign of its best match among the axes.
+    Every picture is scaled to its own largest value and turned to the sign of its best match among the axes.
     """
+    moments = second_moments(records[0].spec["data"])
+    axes_of_data, shape = moments.top(records[0].spec["k"])[1].numpy(), moments.image_shape
     chosen = _one_per_model(records, "columns")
     count = min(count, chosen[0].spec["k"])
     half = (count + 1) // 2

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from implicit_rank.experiments.recovery.speed import Comparison
 from implicit_rank.figures.kit.slider import Html
 from implicit_rank.figures.kit.tables import table
 from implicit_rank.figures.recovery.figures import NAMES, OPTIMISERS, first_step
+
+SETTINGS = {("uniform", "paper"): ", uniform prior", ("paper", "linear"): ", linear penalties"}
 
 
 def median_steps(records: Sequence, level: float) -> float:
@@ -57,8 +60,57 @@ def duels(records: Sequence, level: float = 0.3) -> Html:
     return table(["model", "optimiser", *(f"k = {k}" for k in widths)], rows)
 
 
+def best_rates(records: Sequence, level: float = 0.1) -> Html:
+    """The learning rate at which each model is first within `level` of the axes, medians over seeds, and its price."""
+    tried: dict[tuple, dict[float, list]] = {}
+    for record in records:
+        setting = tuple(record.spec[name] for name in ("optimiser", "model", "prior", "penalties"))
+        tried.setdefault(setting, {}).setdefault(record.spec["lr"], []).append(record)
+    rows = []
+    for optimiser in ("nesterov", "adam"):
+        for model in NAMES:
+            for setting in sorted(key for key in tried if key[:2] == (optimiser, model)):
+                rate, runs = min(
+                    tried[setting].items(), key=lambda entry: (median_steps(entry[1], level), worst(entry[1]))
+                )
+                name = NAMES[model] + SETTINGS.get(setting[2:], "")
+                times = [in_words(median_steps(runs, distance)) for distance in (level, 0.01)]
+                rows.append([name, OPTIMISERS[optimiser], f"{rate:g}", *times, f"{worst(runs):.3f}"])
+    head = ["model", "optimiser", "best rate", f"steps to {level:g}", "steps to 0.01", "worst seed at the end"]
+    return table(head, rows)
+
+
+def worst(records: Sequence) -> float:
+    """The largest d_align at the end over runs."""
+    return max(record.scalars["d_align"] for record in records)
+
+
+def batches(records: Sequence) -> Html:
+    """Both distances at the end against the images a step, one row a run."""
+    rows = [
+        [NAMES[r.spec["model"]], r.spec["batch"] or "all", f"{r.scalars['d_align']:.1e}", f"{r.scalars['d_sub']:.1e}"]
+        for r in records
+    ]
+    return table(["model", "images a step", "distance from the axes", "distance from the subspace"], rows)
+
+
+def steps_side_by_side(race: Comparison) -> Html:
+    """The time of one step on the samples, through their second moments and in the eigenbasis."""
+    times = {
+        "on the samples": race.samples,
+        "through C (Adam)": race.moments,
+        "in the eigenbasis (Nesterov)": race.eigenbasis,
+    }
+    rows = [[way, f"{1e3 * seconds:.3g}", f"{race.samples / seconds:.0f}"] for way, seconds in times.items()]
+    return table(["a step", "milliseconds", "times faster"], rows)
+
+
 def step_costs(records: Sequence) -> Html:
-    """Return seconds per 1,000 steps of one member against k, from stored runs: smallest over runs of that kind."""
+    """Return seconds per 1,000 steps of one member against k, from stored runs: smallest over runs of that kind.
+
+    Runs of under 200 steps are left out: they are over before their pace is known.
+    """
+    records = [record for record in records if record.scalars["last_step"] >= 200]
     widths = sorted({r.spec["k"] for r in records})
     rows = []
     for optimiser, label in (("nesterov", "Nesterov, in the eigenbasis"), ("adam", "Adam, whole C")):
