@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import statistics
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -161,7 +160,7 @@ def prepare(args: argparse.Namespace, device: str, where: str, processes: int = 
         return None
     if not args.resume and (count := discard_checkpoints(plan.todo)):
         print(f"Discarded {counted(count, 'checkpoint')}.")
-    check_writable(store.root)
+    store.check_writable(plan.todo)
     return plan
 
 
@@ -200,13 +199,6 @@ def sizes(experiment: Experiment, specs: list) -> list[str]:
         else:
             words.append(f"{value:,} {name}" if isinstance(value, int) else f"{_value(value)} {name}")
     return [f"size: {', '.join(words)}"]
-
-
-def check_writable(folder: Path) -> None:
-    """Find out before the first run, not after it, that results cannot be stored (OSError)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
 
 
 def _value(value: Any) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from implicit_rank.folders import expanded, home
 from implicit_rank.store import files
+from implicit_rank.store.archives import arrays_of, check_declared, entry_bytes
 from implicit_rank.store.disk import checkout
 from implicit_rank.store.files import StoreError
 from implicit_rank.store.fingerprint import fingerprint
@@ -41,25 +42,32 @@ class Checkpoints:
     def load(self) -> dict[str, np.ndarray] | None:
         """The saved arrays, bit by bit, or None when there is no checkpoint.
 
-        Raises StoreError, one sentence, when the file is damaged or belongs to a run of another identity.
+        Raises StoreError, one sentence, when the file is damaged, is no checkpoint (then it is another's, and stays) or
+        belongs to a run of another identity.
         """
         try:
+            if (kind := files.no_file(self.path)) is not None:
+                raise StoreError(f"the checkpoint {self.path} is {kind}: give it the name of a file.")
+            size = self.path.stat().st_size
             with zipfile.ZipFile(self.path) as archive:
-                identity = archive.read(_IDENTITY).decode()
+                check_declared(archive, size)  # nothing is compressed
+                identity = entry_bytes(archive, _IDENTITY).decode()
                 if identity == self.identity:
-                    # read() checks each entry's CRC-32 before anything of it is interpreted
-                    return {
-                        name.removesuffix(".npy"): _unpack(archive.read(name))
-                        for name in archive.namelist()
-                        if name != _IDENTITY
-                    }
+                    return arrays_of(archive, size, without=_IDENTITY)
         except FileNotFoundError:
             return None
         except PermissionError as error:
             raise StoreError(f"the checkpoint {self.path} cannot be read ({error.strerror}).") from error
+        except StoreError:
+            raise
         except Exception as error:  # a damaged archive raises a dozen kinds of exceptions
+            if not _begins_like_one(self.path):
+                raise StoreError(
+                    f"{self.path} is a file of another kind and no checkpoint, so it is left as it is; "
+                    "give the checkpoint another name."
+                ) from error
             raise StoreError(
-                f"the checkpoint {self.path} cannot be used: it is cut off or damaged ({error}); "
+                f"the checkpoint {self.path} cannot be used: it is cut off or damaged ({files.said(error)}); "
                 "delete it and run again from the start."
             ) from error
         theirs, ours = _contrast(identity, self.identity)
@@ -162,17 +170,24 @@ def discard_checkpoints(specs: Iterable[Spec], folder: str | os.PathLike | None 
     return len(found)
 
 
+def _begins_like_one(path: Path) -> bool:
+    """Whether a file begins as `Checkpoints.save` begins one, be it cut off ever so early."""
+    with open(path, "rb") as stream:
+        head = stream.read(30 + len(_IDENTITY))  # a zip's first entry: a signature, 26 bytes of facts, its name
+    return b"PK\3\4".startswith(head[:4]) and _IDENTITY.encode().startswith(head[30:])
+
+
 def _identity(path: Path) -> dict[str, Any]:
     try:
+        if files.no_file(path) is not None:
+            return {"members": []}
         with zipfile.ZipFile(path) as archive:
-            identity = json.loads(archive.read(_IDENTITY))
-        return identity if {"members", "fingerprint"} <= identity.keys() else {"members": []}
+            check_declared(archive, path.stat().st_size)
+            identity = json.loads(entry_bytes(archive, _IDENTITY))
+        texts = [identity["fingerprint"], identity.get("code", ""), *identity["members"]]
+        return identity if all(isinstance(text, str) for text in texts) else {"members": []}
     except Exception:  # damaged, or not made by `checkpoint_of`
         return {"members": []}
-
-
-def _unpack(content: bytes) -> np.ndarray:
-    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
 
 
 def _contrast(theirs: str, ours: str) -> tuple[str, str]:
@@ -180,7 +195,7 @@ def _contrast(theirs: str, ours: str) -> tuple[str, str]:
     try:
         one, other = json.loads(theirs), json.loads(ours)
         names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError, MemoryError):
         return _short(theirs or "no identity"), _short(ours or "no identity")
     return tuple(
         _short(", ".join(f"{name} = {json.dumps(which.get(name), ensure_ascii=False)}" for name in names))

@@ -118,6 +118,11 @@ class Store:
                 self._remove_superseded(path, content["arrays"], locked)
         return self._record(path)
 
+    def check_writable(self, specs: Iterable[Spec]) -> None:
+        """Find out before these are computed, not after, that they cannot be stored (StoreError)."""
+        for name in sorted({spec.experiment for spec in specs}):
+            files.check_writable(self.root / name)
+
     def load(self, spec: Spec) -> Record | None:
         """The stored run of exactly this spec, or None; StoreError when it is damaged."""
         path = self._path(spec)
@@ -227,39 +232,43 @@ def _order(record: Record) -> tuple:
     # Numbers before texts before everything else, so that mixed fields never compare across types.
     def rank(value):
         if isinstance(value, (bool, int, float)):
-            return 0, float(value), ""
-        return (1 if isinstance(value, str) else 2), 0.0, str(value)
+            return 0, value, ""
+        return (1 if isinstance(value, str) else 2), 0, str(value)
 
     names = sorted(record.spec, key=lambda name: (name == "seed", name))
     return tuple((name, rank(record.spec[name])) for name in names)
 
 
-def _load(path: Path) -> Record:
-    for attempt in range(3):
-        content = files.read_record(path)
-        try:
-            entry = content["arrays"]
-            packed = (path.parent / Path(entry["file"]).name).read_bytes() if entry else b""
-        except FileNotFoundError:
-            if attempt < 2:  # another process replaced the run just now: read its JSON again
-                continue
-            raise damaged(path, f"its array file {content['arrays']['file']} is missing") from None
-        except (KeyError, TypeError) as error:
-            raise damaged(path, f"it lacks an entry ({error})") from error
-        break
-    if entry and files.sha256(packed) != entry["sha256"]:
-        raise damaged(path, f"its array file {entry['file']} is cut off or damaged")
+def _load(path: Path, attempts: int = 3) -> Record:
+    content = files.read_record(path)
     try:
-        experiment, spec = content["experiment"], content["spec"]
-        if not path.stem.endswith(hash_of(experiment, spec)) or path.parent.name != experiment:
-            raise damaged(path, "its name does not belong to its content, so it was moved or renamed")
-        arrays = files.unpack_arrays(packed, path) if entry else {}
-        stale = fingerprint(module_of(experiment, content.get("module", ""))) != content["provenance"]["fingerprint"]
-        scalars = files.decode_scalars(content["scalars"])
-        packed_path = path.parent / entry["file"] if entry else None
-        return Record(experiment, spec, scalars, arrays, content["provenance"], stale, path, packed_path)
+        return _record_of(path, content)
+    except FileNotFoundError:
+        if attempts > 1:  # another process replaced the run just now: read its JSON again
+            return _load(path, attempts - 1)
+        raise damaged(path, f"its array file {content['arrays']['file']} is missing") from None
+    except StoreError:
+        raise
     except (KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, f"it lacks an entry ({error})") from error
+        raise damaged(path, f"it lacks an entry ({files.said(error)})") from error
+    except Exception as error:  # its checksum is right, so somebody made it up
+        raise damaged(path, f"its content is not that of a run ({files.said(error)})") from error
+
+
+def _record_of(path: Path, content: dict) -> Record:
+    """The run in a record's JSON; FileNotFoundError without its array file, StoreError and others for nonsense."""
+    experiment, spec, facts, entry = (content[name] for name in ("experiment", "spec", "provenance", "arrays"))
+    if not isinstance(spec, dict) or not isinstance(facts, dict) or not isinstance(content["scalars"], dict):
+        raise TypeError("spec, scalars and provenance must be tables")
+    packed_path = path.parent / Path(entry["file"]).name if entry else None
+    packed = files.read_bytes(packed_path) if entry else b""
+    if entry and files.sha256(packed) != entry["sha256"]:
+        raise damaged(path, f"its array file {packed_path.name} is cut off or damaged")
+    if not path.stem.endswith(hash_of(experiment, spec)) or path.parent.name != experiment:
+        raise damaged(path, "its name does not belong to its content, so it was moved or renamed")
+    arrays = files.unpack_arrays(packed, path) if entry else {}
+    stale = fingerprint(module_of(experiment, content.get("module", ""))) != facts["fingerprint"]
+    return Record(experiment, spec, files.decode_scalars(content["scalars"]), arrays, facts, stale, path, packed_path)
 
 
 # ---- where the runs lie ----

@@ -7,11 +7,15 @@ import io
 import json
 import os
 import secrets
+import stat
+import tempfile
 import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from implicit_rank.store.archives import arrays_of
 
 try:
     import fcntl
@@ -19,6 +23,7 @@ except ImportError:  # Windows: no lock, see `folder_lock`
     fcntl = None
 
 FORMAT = 1
+LARGEST = 2**31  # bytes that the arrays of one run may hold
 _STALE_SECONDS = 3600  # a temporary file older than this belongs to a process that died
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -35,6 +40,21 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise OSError(f"{path} is not UTF-8 text (line {line}); save it as UTF-8.") from error
+
+
+def no_file(path: Path) -> str | None:
+    """What `path` is instead of a file, in words: opening a pipe could wait forever. FileNotFoundError for nothing."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return None
+    return "a folder and not a file" if stat.S_ISDIR(mode) else "no file but a pipe, a socket or a device"
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file; OSError, also where it is none."""
+    if (kind := no_file(path)) is not None:
+        raise OSError(errno.EINVAL, f"it is {kind}")
+    return path.read_bytes()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -116,6 +136,14 @@ def clear_sentences(folder: Path, what: str = "the run", variable: str = "IMPLIC
         ) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Make the folder and write a file there that is gone at once; StoreError, one sentence, where that fails."""
+    with clear_sentences(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically; StoreError, one sentence, when the disk does not let us."""
     with clear_sentences(path.parent):
@@ -140,19 +168,24 @@ def encode_scalars(scalars: dict) -> dict:
 
 
 def decode_scalars(encoded: dict) -> dict:
-    """The inverse of `encode_scalars`."""
+    """The inverse of `encode_scalars` (ValueError if not plain)."""
     words = ("inf", "-inf", "nan")
+    for name, value in encoded.items():
+        if not (value is None or isinstance(value, (bool, int, float, str))):
+            raise ValueError(f"scalar {name!r} must be a number, text or None, not {type(value).__name__}.")
     return {name: float(value) if value in words else value for name, value in encoded.items()}
 
 
 def pack_arrays(arrays: dict) -> bytes:
-    """The npz bytes of named arrays or tensors, equal for equal content (ValueError for object arrays)."""
+    """The npz bytes of named arrays or tensors, equal for equal content (ValueError for objects and over `LARGEST`)."""
     plain = {}
     for name, value in sorted(arrays.items()):
         value = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
         if value.dtype.hasobject:
             raise ValueError(f"array {name!r} must hold numbers, truth values or text, not Python objects.")
         plain[name] = value
+    if (size := sum(value.nbytes for value in plain.values())) > LARGEST // 2:  # headers take room too
+        raise ValueError(f"the arrays of a run may hold {LARGEST // 2:,} bytes together, not {size:,}.")
     stream = io.BytesIO()
     np.savez_compressed(stream, **plain)
     return stream.getvalue()
@@ -161,10 +194,10 @@ def pack_arrays(arrays: dict) -> bytes:
 def unpack_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
     """The arrays of an npz file's bytes, read-only; StoreError for anything but plain arrays."""
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise damaged(path, f"its array file does not hold plain arrays ({error})") from error
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            arrays = arrays_of(archive, LARGEST)
+    except Exception as error:  # a damaged archive raises a dozen kinds of exceptions
+        raise damaged(path, f"its array file does not hold plain arrays ({said(error)})") from error
     for array in arrays.values():
         array.flags.writeable = False  # records are shared
     return arrays
@@ -180,21 +213,26 @@ def encode_record(content: dict) -> bytes:
 def read_record(path: Path) -> dict:
     """A record's checked JSON content; StoreError when it is not exactly what was written."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bytes(path))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
-        why = "it is cut off or not JSON" if isinstance(error, ValueError) else str(error)
-        raise damaged(path, why) from error
+    except OSError as error:
+        raise damaged(path, said(error)) from error
+    except (ValueError, RecursionError, MemoryError) as error:  # the last two: nested a thousand times
+        raise damaged(path, "it is cut off or not JSON") from error
     if not isinstance(content, dict) or "format" not in content:
         raise damaged(path, "it is not a stored run")
     if content["format"] != FORMAT:
         raise StoreError(
-            f"the stored run {path} has format {content['format']!r}, this implicit_rank reads "
+            f"the stored run {path} has format {str(content['format'])[:40]}, this implicit_rank reads "
             f"format {FORMAT}; update implicit_rank, or delete the file and run it again."
         )
     checksum = content.pop("checksum", None)
-    if checksum != _checksum(content):
+    try:
+        own = _checksum(content)
+    except (ValueError, RecursionError, MemoryError):  # NaN, say, which we never write
+        own = ""
+    if checksum != own:
         raise damaged(path, "its content does not match its checksum, so it was edited or damaged")
     return content
 
@@ -207,6 +245,12 @@ def sha256(content: bytes) -> str:
 def damaged(path: Path, why: str) -> StoreError:
     """The sentence for a stored run that cannot be trusted."""
     return StoreError(f"the stored run {path} cannot be used: {why}; delete it and run its experiment again.")
+
+
+def said(error: BaseException) -> str:
+    """What an error says, on one line and not at length; its kind where it says nothing."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return text[:200] if text else type(error).__name__
 
 
 def _checksum(content: dict) -> str:

@@ -92,6 +92,7 @@ def sweep(
 
     if not todo:
         return report
+    store.check_writable(todo)
     if scheduler is None and workers is None:
         resolve_device(device)  # a worker says for itself what it lacks
     with contextlib.ExitStack() as stack:
