@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from implicit_rank.parameters import option
 from implicit_rank.store import Checkpoints, Spec, Store, StoreError, checkpoints_with, discard_checkpoints, files
-from implicit_rank.store.spec import hash_of
+from implicit_rank.store.spec import hash_of, spec_hash
 from implicit_rank.sweep import sweep
 
 ARRAYS = {"spectrum": np.arange(15.0).reshape(3, 5), "names": np.array(["", "diverged"]), "stopped": np.array([True])}
@@ -93,7 +93,7 @@ def edited(content: bytes, edits) -> bytes:
 
 def parts(place: Path) -> tuple[Path, dict, Path]:
     """The JSON file of seed 0, its content without the checksum, and its array file."""
-    (path,) = (place / "toy").glob("*seed0*.json")
+    (path,) = (place / "toy").glob(f"*{spec_hash(Toy(seed=0))}.json")
     content = files.read_record(path)
     return path, content, path.parent / content["arrays"]["file"]
 
