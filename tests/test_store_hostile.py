@@ -1,25 +1,23 @@
-"""Bytes that nobody wrote, in records and checkpoints: StoreError and nothing else, and nothing is lost."""
+"""Records that nobody wrote: StoreError and nothing else, and nothing is lost."""
 
 import dataclasses
 import errno
-import io
-import json
 import os
 import shutil
 import signal
 import tracemalloc
-import zipfile
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import toy_sweep
+from hostile import EDITS, HOSTILE, edited, sentence_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from implicit_rank.parameters import option
-from implicit_rank.store import Checkpoints, Spec, Store, StoreError, checkpoints_with, discard_checkpoints, files
+from implicit_rank.store import Spec, Store, StoreError, files
 from implicit_rank.store.spec import hash_of, spec_hash
 from implicit_rank.sweep import sweep
 
@@ -28,13 +26,6 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
-)
-EDITS = st.lists(
-    st.tuples(
-        st.sampled_from(["flip", "cut", "insert", "repeat"]), st.floats(0, 1), st.binary(min_size=1, max_size=40)
-    ),
-    min_size=1,
-    max_size=4,
 )
 
 
@@ -56,11 +47,10 @@ def never_waiting():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two stored runs and a checkpoint; each example works on a copy of its own."""
+    """Two stored runs; each example works on a copy of its own."""
     place = tmp_path_factory.mktemp("whole")
     for seed in (0, 1):
         Store(place).save(Toy(seed=seed), {"rank": 5, "never": np.inf}, ARRAYS, {"device": "cpu"})
-    Checkpoints(place / "toy.npz", {"lr": 0.1}).save(ARRAYS)
     return place
 
 
@@ -76,35 +66,11 @@ def copied(folder, tmp_path_factory):
     return copy
 
 
-def edited(content: bytes, edits) -> bytes:
-    """The bytes after some accidents, each at a share of their length."""
-    for kind, share, extra in edits:
-        place = int(share * max(len(content) - 1, 0))
-        if kind == "flip" and content:
-            content = content[:place] + bytes([content[place] ^ (extra[0] or 1)]) + content[place + 1 :]
-        elif kind == "cut":
-            content = content[:place]
-        elif kind == "insert":
-            content = content[:place] + extra + content[place:]
-        else:
-            content += content[place:]
-    return content
-
-
 def parts(place: Path) -> tuple[Path, dict, Path]:
     """The JSON file of seed 0, its content without the checksum, and its array file."""
     (path,) = (place / "toy").glob(f"*{spec_hash(Toy(seed=0))}.json")
     content = files.read_record(path)
     return path, content, path.parent / content["arrays"]["file"]
-
-
-def sentence_of(read) -> str | None:
-    """The StoreError that reading ends in, None where it does not; any other error goes through."""
-    try:
-        read()
-    except StoreError as error:
-        return str(error)
-    return None
 
 
 def attempt(place: Path, path: Path) -> str | None:
@@ -202,47 +168,6 @@ def test_json_beyond_measure_is_one_sentence(copied, content, sentence):
     attempt(place, path)
 
 
-def npz(compression=zipfile.ZIP_DEFLATED, **entries: bytes) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as archive:
-        for name, content in entries.items():
-            archive.writestr(f"{name}.npy", content)
-    return stream.getvalue()
-
-
-def npy(shape="(3,)", kind="<f8", content=bytes(24), version=1, before="{"):
-    header = f"{before}'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
-    length = len(header).to_bytes(2 if version == 1 else 4, "little")
-    return b"\x93NUMPY" + bytes([version, 0]) + length + header + content
-
-
-def short_of(content: bytes) -> bytes:
-    """An npz whose one entry declares fewer bytes than it unpacks to."""
-    packed = bytearray(npz(a=content))
-    for signature, place in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
-        at = packed.index(signature) + place
-        packed[at : at + 4] = (len(content) // 1000).to_bytes(4, "little")
-    return bytes(packed)
-
-
-ZEROS = npy("(100000,)", content=bytes(800_000))
-HOSTILE = {
-    "bomb": (npz(a=ZEROS, b=ZEROS), r"it declares 1,600,\d{3} bytes of content, and at most 1,000,000 are read"),
-    "liar": (short_of(npy("(9000000,)", content=bytes(72_000_000))), "CRC|not as long"),
-    "bzip2": (npz(zipfile.ZIP_BZIP2, a=ZEROS), "compressed in a way that npz files are not"),
-    "lzma": (npz(zipfile.ZIP_LZMA, a=ZEROS), "compressed in a way that npz files are not"),
-    "header": (npz(a=npy("(1099511627776,)")), "not of the size that its header declares"),
-    "negative": (npz(a=npy("(-1, -3)")), "not of the size that its header declares"),
-    "objects": (npz(a=npy(kind="|O")), "it holds Python objects"),
-    "brackets": (npz(a=npy(before="(" * 5000)), "does not hold plain arrays"),
-    "token": (npz(a=npy("(3")), "does not hold plain arrays"),
-    "version": (npz(a=npy(version=3)), r"version \(3, 0\) are not read"),
-    "deflate": (npz(a=ZEROS).replace(npz(a=ZEROS)[50:90], bytes([255]) * 40), "does not hold plain arrays"),
-    "encrypted": (npz(a=npy()).replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"), "does not hold plain arrays"),
-    "text": (b"PK", "does not hold plain arrays"),
-}
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_array_file_is_refused_in_little_memory(copied, monkeypatch, name):
     monkeypatch.setattr(files, "LARGEST", 1_000_000)
@@ -278,74 +203,6 @@ def test_a_pipe_is_not_waited_for(copied, which):
     with pytest.raises(StoreError, match="it is no file but a pipe, a socket or a device"):
         Store(place).select("toy")
     attempt(place, path)
-
-
-# ---- checkpoints ----
-@settings(max_examples=100, deadline=None)
-@given(edits=EDITS)
-def test_no_accident_to_a_checkpoint_passes_or_raises_anything_else(copied, edits):
-    file = Checkpoints(copied() / "toy.npz", {"lr": 0.1})
-    content = edited(file.path.read_bytes(), edits)
-    file.path.write_bytes(content)
-    said = sentence_of(file.load)
-    assert said is None or "\n" not in said
-    if said is None:  # dates and the like may change
-        found = file.load()
-        assert found.keys() == ARRAYS.keys()
-        assert all((found[name] == value).all() for name, value in ARRAYS.items())
-    assert file.path.read_bytes() == content
-    assert checkpoints_with([Toy()], file.path.parent.parent) == {}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_checkpoint_is_refused_in_little_memory(tmp_path, name):
-    file = Checkpoints(tmp_path / "x.npz", "mine")
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive, zipfile.ZipFile(io.BytesIO(npz(a=ZEROS))) as bomb:
-        archive.writestr("identity.json", "mine")
-        archive.writestr("a.npy", bomb.read("a.npy"), zipfile.ZIP_DEFLATED)
-    for content in (HOSTILE[name][0], stream.getvalue()):
-        file.path.write_bytes(content)
-        with pytest.raises(StoreError, match=r"is a file of another kind and no checkpoint|cut off or damaged"):
-            file.load()
-        assert file.path.read_bytes() == content
-
-
-def test_a_folder_a_pipe_and_anothers_file_are_not_told_to_be_deleted(tmp_path):
-    (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "thesis.txt").write_text("PK, but not a checkpoint")
-    np.savez(tmp_path / "data.npz", a=np.arange(3))
-    sentences = {
-        "folder": "is a folder and not a file: give it the name of a file",
-        "pipe": "is no file but a pipe, a socket or a device: give it the name of a file",
-        "thesis.txt": "is a file of another kind and no checkpoint, so it is left as it is; give the",
-        "data.npz": "is a file of another kind and no checkpoint",
-    }
-    for name, sentence in sentences.items():
-        with pytest.raises(StoreError, match=sentence) as refused:
-            Checkpoints(tmp_path / name).load()
-        assert "delete" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "identity",
-    [
-        "[" * 100_000,
-        {"members": 5, "fingerprint": ""},
-        {"members": [[]], "fingerprint": ""},
-        {"members": [], "code": 1},
-    ],
-)
-def test_an_identity_that_somebody_made_up_belongs_to_nobody(tmp_path, identity):
-    (tmp_path / "toy").mkdir()
-    text = identity if isinstance(identity, str) else json.dumps(identity)
-    Checkpoints(tmp_path / "toy" / "x.npz", text).save(ARRAYS)
-    os.mkfifo(tmp_path / "toy" / "pipe.npz")
-    assert checkpoints_with([Toy()], tmp_path) == {}
-    assert discard_checkpoints([Toy()], tmp_path) == 0
-    with pytest.raises(StoreError, match="belongs to another run"):
-        Checkpoints(tmp_path / "toy" / "x.npz", {"lr": 0.1}).load()
 
 
 # ---- before anything is computed ----
