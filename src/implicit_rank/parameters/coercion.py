@@ -218,6 +218,7 @@ def shown(value: Any) -> str:
         text = brief.repr(value)
     except (ValueError, RecursionError, RuntimeError):  # an integer of thousands of digits, a tensor without values
         text = f"a value of type {type(value).__name__}"
+    text = " ".join(text.split())  # arrays come in lines
     return text if len(text) <= 2 * _LONGEST else f"{text[:_LONGEST]}...{text[-_LONGEST // 2 :]}"
 
 
