@@ -4,13 +4,9 @@ import math
 
 import pytest
 
-from implicit_rank.experiments.effective_matrix.effective_update import (
-    MEASURES,
-    EffectiveMatrixChapter,
-    EffectiveUpdate,
-    presets,
-    run,
-)
+from implicit_rank.experiments.effective_matrix import numbers
+from implicit_rank.experiments.effective_matrix.chapter import EffectiveMatrixChapter
+from implicit_rank.experiments.effective_matrix.effective_update import MEASURES, EffectiveUpdate, presets, run
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 
@@ -114,3 +110,19 @@ def test_the_chapter_turns_its_parameters_into_runs():
 def test_the_chapter_refuses_bad_parameters(fields):
     with pytest.raises(ParameterError, match=f"^{next(iter(fields))} must be"):
         EffectiveMatrixChapter(**fields)
+
+
+def test_the_errors_of_the_chapters_figure_shrink_in_proportion_to_the_step():
+    errors = EffectiveMatrixChapter(depths=(1, 2, 4), width=3).update_errors([1e-2, 1e-4])
+    assert list(errors) == [1, 2, 4]
+    assert max(errors[1]) < 1e-10  # one layer is gradient descent itself
+    for depth in (2, 4):
+        assert errors[depth][0] / errors[depth][1] == pytest.approx(100, rel=0.2)
+
+
+def test_the_prose_has_the_numbers_of_equation_5():
+    assert numbers.share_of_speed({}, 0.1, 1) == 1
+    assert numbers.share_of_speed({}, 0.1, 2) == pytest.approx(0.1)
+    assert numbers.share_of_speed({}, 0.1, 16) == pytest.approx(0.1 ** (30 / 16))
+    assert numbers.top_over_printed({}, 4) == pytest.approx(1000**0.5)
+    assert numbers.top_over_printed({}, 32) == pytest.approx(1000 ** (1 / 16))

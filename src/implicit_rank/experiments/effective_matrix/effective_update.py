@@ -17,7 +17,7 @@ from implicit_rank.experiments.register import Experiment
 from implicit_rank.linear.deep import DeepEnsemble, DeepMember, train_deep
 from implicit_rank.linear.loop import descend
 from implicit_rank.linear.optimisers import GradientDescent
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import option
 from implicit_rank.store import Spec
 from implicit_rank.theory import effective as theory
 
@@ -35,27 +35,6 @@ class EffectiveUpdate(Spec):
     depth: int = option(3, "number N of square linear layers", least=1, most=64)
     width: int = option(6, "width d", least=2, most=32)
     alpha: float = option(3.0, "re-parameterisation W = alpha What", above=0, most=100)
-
-
-@dataclass(frozen=True)
-class EffectiveMatrixChapter(Parameters):
-    """What a reader may change in chapter 1."""
-
-    profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
-    depths: tuple[int, ...] = option((1, 2, 3, 5, 8), "numbers N of linear layers", least=1, most=64)
-    width: int = option(6, "width d of the chains", least=2, most=32)
-    seeds: tuple[int, ...] = option((0, 1), "seeds", least=0)
-    alpha: float = option(3.0, "re-parameterisation W = alpha What", above=0, most=100)
-
-    def specs(self) -> list[EffectiveUpdate]:
-        """Return the members of the chapter's live run; smoke keeps two depths and one seed."""
-        small = self.profile == "smoke"
-        depths, seeds = (self.depths[:2], self.seeds[:1]) if small else (self.depths, self.seeds)
-        return [
-            EffectiveUpdate(profile=self.profile, depth=depth, width=self.width, alpha=self.alpha, seed=seed)
-            for depth in depths
-            for seed in seeds
-        ]
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[EffectiveUpdate]:

@@ -1,0 +1,46 @@
+"""Chapter 1's parameters, the chains they ask for, and how far equation 2 is off about actual steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from implicit_rank.experiments.effective_matrix.effective_update import EffectiveUpdate, update_error
+from implicit_rank.parameters import Parameters, option
+from implicit_rank.theory import effective as theory
+
+
+@dataclass(frozen=True)
+class EffectiveMatrixChapter(Parameters):
+    """What a reader may change in chapter 1."""
+
+    profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
+    depths: tuple[int, ...] = option((1, 2, 3, 5, 8), "numbers N of linear layers", least=1, most=64)
+    width: int = option(6, "width d of the chains", least=2, most=32)
+    seeds: tuple[int, ...] = option((0, 1), "seeds", least=0)
+    alpha: float = option(3.0, "re-parameterisation W = alpha What", above=0, most=100)
+
+    def specs(self) -> list[EffectiveUpdate]:
+        """The members of the chapter's live run; smoke keeps two depths and one seed."""
+        small = self.profile == "smoke"
+        depths, seeds = (self.depths[:2], self.seeds[:1]) if small else (self.depths, self.seeds)
+        return [
+            EffectiveUpdate(profile=self.profile, depth=depth, width=self.width, alpha=self.alpha, seed=seed)
+            for depth in depths
+            for seed in seeds
+        ]
+
+    def update_errors(self, step_sizes: Sequence[float]) -> dict[int, list[float]]:
+        """The relative errors of equation 2 about one actual step of each size, by depth.
+
+        The chains are balanced and have generic spectra.
+        """
+        generator = torch.Generator().manual_seed(self.seeds[0])
+        errors = {}
+        for depth in self.depths:
+            W_e, gradient = torch.randn(2, self.width, self.width, generator=generator, dtype=torch.float64)
+            layers = theory.balanced_chain(W_e, depth, generator)
+            errors[depth] = [update_error(layers, gradient, size) for size in step_sizes]
+        return errors
