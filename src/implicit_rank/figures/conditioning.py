@@ -9,7 +9,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from implicit_rank.figures.kit import tables
+from implicit_rank.figures.kit.slider import Html
 from implicit_rank.figures.kit.style import COLOURS, MARKERS, canvas, house, letter, nothing, strokes
+from implicit_rank.store import Record
 from implicit_rank.theory import landscape
 
 
@@ -88,3 +91,36 @@ def condition_numbers(records: Sequence, curves: Sequence[tuple[str, str]], limi
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         letter(axes[0])
     return figure
+
+
+def l2_condition_numbers(records: Sequence[Record]) -> Figure:
+    """Condition numbers of unequal penalties and all bounds against k, one panel per spectrum."""
+    return condition_numbers(records, L2_CURVES)
+
+
+def nested_condition_numbers(records: Sequence[Record]) -> Figure:
+    """Condition numbers of nested dropout off its zero modes, its bounds, and RAG against k, a panel per spectrum."""
+    return condition_numbers(records, NESTED_CURVES)
+
+
+ON_MNIST = (
+    ("l2_best", "unequal penalties, best"),
+    ("l2_linear", "unequal penalties, plain"),
+    ("l2_sharp", "our bound"),
+    ("l2_printed", "printed bound"),
+    ("nested_best", "nested dropout, best prior"),
+    ("nested_uniform", "uniform prior"),
+    ("nested_geometric", "official prior"),
+    ("nested_sharp", "our bound"),
+    ("nested_printed", "printed bound"),
+    ("rag", "RAG"),
+)
+
+
+def on_mnist(records: Sequence[Record]) -> Html:
+    """The table of condition numbers and bounds on MNIST's second moments, one column a width."""
+    rows = [
+        [label, *(f"{r.scalars[name]:,.{1 if r.scalars[name] < 100 else 0}f}" for r in records)]
+        for name, label in ON_MNIST
+    ]
+    return tables.table(["", *(f"k = {r.spec['k']}" for r in records)], rows if records else [])

@@ -9,7 +9,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from implicit_rank.figures.kit.interactive import turning_surface
+from implicit_rank.figures.kit.slider import Html
 from implicit_rank.figures.kit.style import COLOURS, MARKERS, canvas, house, letter, strokes
+from implicit_rank.linear.loop import Descent
 from implicit_rank.theory import landscape
 
 
@@ -52,13 +55,12 @@ def classes(s: Tensor, penalties: Tensor) -> Figure:
     return figure
 
 
-def descents(
-    steps: np.ndarray, losses: np.ndarray, s: Tensor, penalties: Tensor, minimum: Sequence[int | None]
-) -> Figure:
-    """Draw the losses ``(m, t)`` of gradient descent above the minimum, with the losses of all saddles as lines.
+def descents(descent: Descent, s: Tensor, penalties: Tensor, minimum: Sequence[int | None]) -> Figure:
+    """The losses of gradient descent above the minimum, one line a start, with the losses of all saddles as lines.
 
-    ``minimum`` is the class of the global minimum.
+    `minimum` is the class of the global minimum.
     """
+    steps, losses = descent.steps.numpy(), descent.series["loss"].numpy()
     best = float(landscape.class_loss(s, penalties, minimum))
     saddles = {float(landscape.class_loss(s, penalties, a)) - best for a in landscape.stationary_classes(s, penalties)}
     with house():
@@ -103,3 +105,20 @@ def plane(s: Tensor, penalties: Tensor, steps: np.ndarray, paths: np.ndarray) ->
         right.legend(loc="lower left")
         letter((left, right))
     return figure
+
+
+def turning_plane(s: Tensor, penalties: Tensor, steps: np.ndarray, paths: np.ndarray) -> Html:
+    """Figure 1 as a surface that can be turned, with descent paths `(m, t, 2)` that grow with a slider."""
+    radii = torch.linspace(0, 1.25, 22, dtype=torch.float64)
+    angles = torch.arange(48, dtype=torch.float64) * 2 * torch.pi / 48
+    points = torch.from_numpy(paths)
+    along = landscape.plane_loss(s, penalties, points.norm(dim=-1), torch.atan2(points[..., 1], points[..., 0]))
+    return turning_surface(
+        radii.tolist(),
+        landscape.plane_loss(s, penalties, radii[:, None], angles[None, :]).numpy(),
+        paths,
+        along.numpy(),
+        steps.tolist(),
+        "Figure 1 of Bao 2020: a bowl with a hill in the middle; three paths drop into the ring and creep along it.",
+        float(landscape.plane_loss(s, penalties, torch.tensor(0.0), torch.tensor(0.0))),
+    )

@@ -9,6 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from implicit_rank.figures.kit import interactive
+from implicit_rank.figures.kit.slider import Html
 from implicit_rank.figures.kit.style import COLOURS, canvas, house, letter, strokes
 from implicit_rank.theory import rotation
 
@@ -98,3 +100,13 @@ def misalignment(records: Sequence) -> Figure:
         )
         letter((left, right))
     return figure
+
+
+def sorting_matrix(M0: Tensor, times: Tensor) -> Html:
+    """The flow from `M0` (k, k) at some `times` (t,) as a square of cells, moved by a slider and a play button."""
+    return interactive.sorting_matrix(
+        times.tolist(),
+        rotation.toda_flow(M0, times).numpy(),
+        "The matrix M as a square of coloured cells: in time the cells off the diagonal fade "
+        "and the diagonal descends.",
+    )

@@ -14,13 +14,13 @@ from torch import Tensor
 from implicit_rank.data import second_moments
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.register import Experiment
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import option
 from implicit_rank.store import Spec
 from implicit_rank.theory import landscape as theory
 from implicit_rank.theory.landscape.hessian import pair_block
 from implicit_rank.theory.rotation import rag_decay_rates
 
-__all__ = ["MEASURES", "Conditioning", "ConditioningChapter", "presets", "run"]
+__all__ = ["MEASURES", "Conditioning", "presets", "run"]
 
 SPECTRA = ("equal", "geometric", "clustered", "random", "adversarial", "mnist")
 
@@ -33,27 +33,6 @@ class Conditioning(Spec):
 
     spectrum: str = option("equal", "shape of the top k eigenvalues", choices=SPECTRA)
     k: int = option(6, "latent width", least=2, most=128)
-
-
-@dataclass(frozen=True)
-class ConditioningChapter(Parameters):
-    """What a reader may change in chapter 10."""
-
-    profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
-    widths: tuple[int, ...] = option((2, 3, 4, 6, 8), "latent widths k", least=2, most=128)
-    spectra: tuple[str, ...] = option(("equal", "random"), "shapes of the top k eigenvalues", choices=SPECTRA)
-    eigenvalues: tuple[float, ...] = option((5.0, 4.0, 2.5, 1.5), "top k eigenvalues of the small example", above=0)
-    seed: int = option(0, "seed of the random spectra", least=0)
-
-    def specs(self) -> list[Conditioning]:
-        """Return the members of the chapter's live run; smoke keeps widths up to 4, or the smallest."""
-        small = [k for k in self.widths if k <= 4] or [min(self.widths)]
-        widths = small if self.profile == "smoke" else self.widths
-        return [
-            Conditioning(profile=self.profile, spectrum=spectrum, k=k, seed=self.seed)
-            for spectrum in self.spectra
-            for k in widths
-        ]
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Conditioning]:

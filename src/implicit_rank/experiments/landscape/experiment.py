@@ -15,11 +15,11 @@ from implicit_rank.data.moments import SecondMoments, moments_with
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.landscape.descent import descent_checks, plane_checks, root_checks
 from implicit_rank.experiments.register import Experiment
-from implicit_rank.parameters import ParameterError, Parameters, option
+from implicit_rank.parameters import ParameterError, option
 from implicit_rank.store import Spec
 from implicit_rank.theory import landscape as theory
 
-__all__ = ["MEASURES", "Landscape", "LandscapeChapter", "presets", "run"]
+__all__ = ["MEASURES", "Landscape", "presets", "run"]
 
 CLASSES_CHECKED = 40  # whose full Hessian is also built by autograd
 
@@ -39,32 +39,6 @@ class Landscape(Spec):
         super().__post_init__()
         if self.k >= self.D:
             raise ParameterError(f"k must be smaller than D = {self.D}, not {self.k}.")
-
-
-@dataclass(frozen=True)
-class LandscapeChapter(Parameters):
-    """What a reader may change in chapter 9."""
-
-    profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
-    eigenvalues: tuple[float, ...] = option((4.0, 2.5, 1.2, 0.5), "all eigenvalues of C, descending", above=0)
-    penalties: tuple[float, ...] = option((0.2, 0.8), "lambda_a of the units, ascending", above=0)
-    starts: int = option(20, "random starts of gradient descent", least=1, most=500)
-    seed: int = option(0, "seed of the starts and of the axes", least=0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if len(self.penalties) >= len(self.eigenvalues):
-            raise ParameterError("penalties must be fewer than eigenvalues: the code is narrower than the data.")
-        if any(b >= a for a, b in itertools.pairwise(self.eigenvalues)):
-            raise ParameterError("eigenvalues must descend strictly, or their axes are not identifiable.")
-        if any(b <= a for a, b in itertools.pairwise(self.penalties)):
-            raise ParameterError("penalties must ascend strictly: equal ones leave a rotation free.")
-
-    def instance(self) -> tuple[SecondMoments, Tensor, Tensor]:
-        """Return the moments with random axes, the eigenvalues and the penalties."""
-        generator = torch.Generator().manual_seed(self.seed)
-        s, lam = (torch.tensor(x, dtype=torch.float64) for x in (self.eigenvalues, self.penalties))
-        return moments_with(s, generator), s, lam
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Landscape]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -15,12 +14,12 @@ from torch import Tensor
 from implicit_rank.data.moments import SecondMoments, moments_with
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.register import Experiment
-from implicit_rank.parameters import ParameterError, Parameters, option
+from implicit_rank.parameters import ParameterError, option
 from implicit_rank.spectra import axis_distance
 from implicit_rank.store import Spec
 from implicit_rank.theory import landscape, rotation
 
-__all__ = ["MEASURES", "Rotation", "RotationChapter", "presets", "run"]
+__all__ = ["MEASURES", "Rotation", "presets", "run"]
 
 STEPS = (1e-2, 1e-3, 1e-4)
 
@@ -39,26 +38,6 @@ class Rotation(Spec):
         super().__post_init__()
         if self.k >= self.D:
             raise ParameterError(f"k must be smaller than D = {self.D}, not {self.k}.")
-
-
-@dataclass(frozen=True)
-class RotationChapter(Parameters):
-    """What a reader may change in chapter 11."""
-
-    profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
-    eigenvalues: tuple[float, ...] = option((5.0, 4.0, 3.2, 2.0, 1.0), "top eigenvalues of C, descending", above=0)
-    seed: int = option(0, "seed of the rotation to start from", least=0)
-    time: float = option(24.0, "length of the animated flow", above=0, most=1000)
-    frames: int = option(40, "frames of the animation", least=2, most=120)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if len(self.eigenvalues) < 2 or any(b >= a for a, b in pairwise(self.eigenvalues)):
-            raise ParameterError("eigenvalues must be two or more numbers that descend strictly.")
-
-    def start(self) -> Tensor:
-        """Return the second moments of the codes ``(k, k)`` at a random rotation of the right subspace."""
-        return random_rotation_of(torch.tensor(self.eigenvalues, dtype=torch.float64), self.seed)
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Rotation]:
