@@ -12,9 +12,9 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run_book(folder, *arguments, code=0, **environment):
+def run_book(folder, *arguments, code=0, package=ROOT / "src", **environment):
     """`python -m implicit_rank ...` in `folder`; its printed text, after checking the exit code."""
-    source = os.pathsep.join(p for p in (str(ROOT / "src"), os.environ.get("PYTHONPATH")) if p)
+    source = os.pathsep.join(p for p in (str(package), os.environ.get("PYTHONPATH")) if p)
     done = subprocess.run(
         [sys.executable, "-m", "implicit_rank", *arguments],
         cwd=folder,
@@ -23,7 +23,7 @@ def run_book(folder, *arguments, code=0, **environment):
         text=True,
     )
     said = done.stdout + done.stderr
-    assert done.returncode == code, f"exit code {done.returncode}, not {code}:\n{said}"
+    assert code is None or done.returncode == code, f"exit code {done.returncode}, not {code}:\n{said}"
     return said
 
 
@@ -72,22 +72,46 @@ def small_book(fixture_book, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def executed_book(tmp_path_factory):
-    """A copy of the real book, all of it executed with the profile smoke; `execution.log` is what was said."""
-    return once(tmp_path_factory, "book", execute_book)
+def installed(tmp_path_factory):
+    """A folder with the package as `pip install` puts it: no checkout is near it."""
+    return once(tmp_path_factory, "installed", install)
 
 
-def execute_book(folder):
-    copy_book(ROOT, folder)
-    command = [sys.executable, "-m", "implicit_rank", "book", "--profile", "smoke", "--execute-only"]
-    source = os.pathsep.join(p for p in (str(ROOT / "src"), os.environ.get("PYTHONPATH")) if p)
-    done = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": source}, capture_output=True, text=True)
-    (folder / "execution.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+def install(folder):
+    """Build a wheel of a copy of the repository and unpack it; without a network, and nothing else with it."""
+    source = folder.with_name("to-install")
+    shutil.rmtree(source, ignore_errors=True)
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "_static")
+    for name in ("src", "book"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignore)
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "_toc.yml"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*pip, "--target", str(folder), str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(source)
 
 
 @pytest.fixture(scope="session")
-def built_book(executed_book):
+def executed_book(tmp_path_factory, installed):
+    """The real book's chapters in a folder of their own, executed with the profile smoke by the installed package.
+
+    Neither ledger nor stored runs are there, only what the package brought along; `execution.log` is what was said.
+    """
+
+    def execute(folder):
+        copy_book(ROOT, folder)
+        for name in ("claims", "results"):
+            shutil.rmtree(folder / "book" / name)
+        words = ("book", "--profile", "smoke", "--execute-only")
+        (folder / "execution.log").write_text(run_book(folder, *words, code=None, package=installed), encoding="utf-8")
+
+    return once(tmp_path_factory, "book", execute)
+
+
+@pytest.fixture(scope="session")
+def built_book(executed_book, installed):
     """The folder of the real book's pages, built from its outputs at the profile smoke."""
     with FileLock(executed_book.with_suffix(".building")):
-        run_book(executed_book, "book", "--profile", "smoke")
+        run_book(executed_book, "book", "--profile", "smoke", package=installed)
     return executed_book / "build" / "_build" / "html"

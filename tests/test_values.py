@@ -159,7 +159,8 @@ def test_rows_of_one_kind_are_counted_by_verdict():
 
 
 def test_code_is_left_alone_and_a_mistake_names_page_and_line(tmp_path):
-    text = "one `{run}` and `{claim}`\n\n```python\n{run}`x.y`\n```\n\n{run}`6 / 4`\n\n````{prf:proof}\n{run}`1 + 1`\n````\n"
+    text = "one `{run}` and `{claim}`\n\n```python\n{run}`x.y`\n```\n\n{run}`6 / 4`\n\n"
+    text += "````{prf:proof}\n{run}`1 + 1`\n````\n"
     filled = values.fill(text, "02_x", tmp_path)
     assert filled == text.replace("{run}`6 / 4`", "1.5").replace("{run}`1 + 1`", "2")
     with pytest.raises(BookError, match=r"02_x\.md, line 5: unknown group"):

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from pathlib import Path
 
 from implicit_rank.book.layout import PROFILES, BookError, chapters, find_layout, select
 from implicit_rank.tree import PREFIX, absolute_folder, existing_folder
@@ -113,6 +114,6 @@ def notebooks_command(args: argparse.Namespace) -> int:
 def doctor_command(args: argparse.Namespace) -> int:
     from implicit_rank.book import doctor
 
-    for line in doctor.report(find_layout()):
+    for line in doctor.report(Path.cwd()):
         say(line)
     return 0

@@ -8,7 +8,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from implicit_rank.book.layout import BUDGETS, Layout
+from implicit_rank.book.layout import BUDGETS
 
 BOOK_TOOLS = ("jupyter-book", "papermill", "jupytext", "sphinx-proof", "sphinx-exercise", "sphinx-mathjax-offline")
 DATA = {  # name shown -> places below a data root that torchvision fills, or that our own loaders read
@@ -20,9 +20,9 @@ DATA = {  # name shown -> places below a data root that torchvision fills, or th
 REFERENCE_GFLOPS = 40.0  # a matrix product in double precision on two cores of the machine the budgets were set on
 
 
-def report(layout: Layout) -> list[str]:
-    """The lines of `doctor`, top to bottom."""
-    lines = ["This machine", *machine(layout.root), "", "Data", *data_lines(), ""]
+def report(folder: Path) -> list[str]:
+    """The lines of `doctor`, top to bottom, for someone who works in `folder`."""
+    lines = ["This machine", *machine(folder), "", "Data", *data_lines(), ""]
     lines += ["The book's tools", *tool_lines(), "", "Stored runs", *run_lines(), "", "Profiles", *profile_lines()]
     return lines
 

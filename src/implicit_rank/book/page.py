@@ -23,7 +23,7 @@ from implicit_rank.figures.kit import captions, cost
 from implicit_rank.figures.kit.style import nothing
 from implicit_rank.glue import glue
 from implicit_rank.parameters import Parameters, resolve_device
-from implicit_rank.store import Record, Spec, live_record, provenance
+from implicit_rank.store import Record, Spec, library, live_record, provenance
 from implicit_rank.sweep.ensembles import portions
 
 TABS = {"stored": "Stored run", "live": "This build"}
@@ -39,7 +39,9 @@ def chapter(
     sentence, for a parameter that is misspelt or out of range.
     """
     settings = parameters.from_namespace(namespace) if parameters else None
-    return Page(name, settings, groups_of(find_layout().book, name), tell or captions.runs_shown)
+    return Page(
+        name, settings, groups_of((library() or find_layout().root) / "book", name), tell or captions.runs_shown
+    )
 
 
 class Page:

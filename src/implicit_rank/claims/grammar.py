@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import Any
 
 from implicit_rank.parameters import unknown_name
-from implicit_rank.store import PROFILES, checkout
+from implicit_rank.store import PROFILES, library
 
 KINDS = ("identity", "value", "threshold", "ordering", "trend")
 STATISTICS = ("spearman", "slope", "loglog_slope")
@@ -116,15 +116,18 @@ class Claim:
 
 
 def load_claims(folder: str | Path | None = None) -> list[Claim]:
-    """All claims of a folder (default: the checkout's book/claims), by paper, by chapter, then in file order.
+    """All claims of a folder (default: `store.library`'s book/claims), by paper, by chapter, then in file order.
 
     Raises ClaimError, one sentence, for anything that is not in the grammar, for an id used twice, for a
     correction of an unknown claim and for an erratum that nothing corrects.
     """
     if folder is None:
-        top = checkout()
+        top = library()
         if top is None:
-            raise ClaimError("the claims lie in book/claims of the repository; run this inside a checkout.")
+            raise ClaimError(
+                "the claims lie in book/claims of the repository, which this copy of the package was installed "
+                "without; run this inside a checkout, or install the package from one."
+            )
         folder = top / "book" / "claims"
     claims = [claim for path in sorted(Path(folder).glob("[!.]*.toml")) for claim in read_claims(path)]
     seen: dict[str, Claim] = {}

@@ -16,7 +16,7 @@ from implicit_rank.claims.grammar import load_claims
 from implicit_rank.claims.judging import Judgement
 from implicit_rank.claims.report import ledger, text_table
 from implicit_rank.claims.verdicts import MEANING, VERDICTS
-from implicit_rank.store import checkout
+from implicit_rank.store import library
 
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 _COLUMNS = ("Claim", "Where", "Paper says", "We find", "Verdict and why")
@@ -211,7 +211,7 @@ def _options(everything: str, values: Sequence[str]) -> str:
 @functools.cache
 def _pages() -> set[str]:
     """The pages in the book's table of contents."""
-    toc = (checkout() or Path()) / "_toc.yml"
+    toc = (library() or Path()) / "_toc.yml"
     return set(re.findall(r"file:\s*book/(\S+)", toc.read_text(encoding="utf-8"))) if toc.is_file() else set()
 
 

@@ -130,6 +130,8 @@ def command(args: argparse.Namespace) -> str:
     """The text that `python -m implicit_rank claims` prints (ClaimError, StoreError)."""
     if args.write and (args.paper or args.chapter or args.verdict):
         raise ClaimError("--write stores the verdicts of all claims, so it takes no filter.")
+    if args.write and checkout() is None:
+        raise ClaimError("--write brings the verdicts file of a checkout up to date, and there is none here.")
     judgements = ledger(args.paper, args.chapter, args.verdict)
     text = text_table(judgements)
     path = Store().root / FILE

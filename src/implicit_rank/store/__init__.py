@@ -8,7 +8,7 @@ from implicit_rank.store.checkpoints import (
     discard_checkpoints,
     unfinished_ensembles,
 )
-from implicit_rank.store.disk import Record, Store, checkout, default_root, filter_records, live_record
+from implicit_rank.store.disk import Record, Store, checkout, default_root, filter_records, library, live_record
 from implicit_rank.store.files import StoreError, write_text
 from implicit_rank.store.fingerprint import fingerprint, fingerprint_parts
 from implicit_rank.store.provenance import provenance
@@ -32,6 +32,7 @@ __all__ = [
     "filter_records",
     "fingerprint",
     "fingerprint_parts",
+    "library",
     "live_record",
     "provenance",
     "spec_hash",

@@ -26,6 +26,8 @@ from implicit_rank.store.fingerprint import fingerprint
 from implicit_rank.store.modules import MODULES, module_of
 from implicit_rank.store.spec import Spec, code_of, hash_of, spec_hash
 
+VARIABLE = "IMPLICIT_RANK_RESULTS"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
@@ -77,10 +79,16 @@ def live_record(spec: Spec, scalars: dict, arrays: dict, provenance: dict | None
 
 
 class Store:
-    """The runs below one folder (see `default_root`); safe under several processes."""
+    """The runs below one folder (see `default_root`); safe under several processes.
+
+    Without a folder and without a checkout, the runs that an installed package brings along are read too, behind the
+    user's own; nothing is ever written there.
+    """
 
     def __init__(self, root: str | os.PathLike | None = None):
         self.root = Path(root) if root is not None else default_root()
+        brought = shelf() / "book" / "results" if root is None and not os.environ.get(VARIABLE) and shelf() else None
+        self._roots = [self.root] if brought is None or checkout() else [self.root, brought]
         self._read: dict[Path, tuple[tuple, Record]] = {}
 
     def save(self, spec: Spec, scalars: dict, arrays: dict | None = None, provenance: dict | None = None) -> Record:
@@ -98,7 +106,12 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             with files.folder_lock(folder) as locked:
                 files.remove_leftovers(folder)
-                path = self._path(spec) or folder / f"{spec.profile}-s{spec.seed}-{spec_hash(spec)}.json"
+                stored = self._path(spec)
+                path = (
+                    stored
+                    if stored and stored.parent == folder
+                    else folder / f"{spec.profile}-s{spec.seed}-{spec_hash(spec)}.json"
+                )
                 content = {
                     "format": files.FORMAT,
                     "experiment": spec.experiment,
@@ -148,7 +161,7 @@ class Store:
 
     def experiments(self) -> list[str]:
         """The names of all experiments with stored runs."""
-        return sorted({path.parent.name for path in self.root.glob("*/[!.]*.json")})
+        return sorted({path.parent.name for root in self._roots for path in root.glob("*/[!.]*.json")})
 
     def check(self, experiment: str | None = None) -> dict[Path, str]:
         """The damaged files (of one experiment or of all) and what is wrong with each."""
@@ -175,12 +188,16 @@ class Store:
         return record is not None and not (stale and record.stale)
 
     def _paths(self, experiment: str) -> list[Path]:
-        folder = self.root / experiment
-        return sorted(folder.glob("[!.]*.json"))
+        by_hash: dict[str, Path] = {}
+        for root in self._roots:
+            for path in sorted((root / experiment).glob("[!.]*.json")):
+                by_hash.setdefault(path.stem[-12:], path)
+        return sorted(by_hash.values(), key=lambda path: path.name)
 
     def _path(self, spec: Spec) -> Path | None:
         # by hash: older stores wrote other words before it
-        return next(iter(sorted((self.root / spec.experiment).glob(f"[!.]*-{spec_hash(spec)}.json"))), None)
+        pattern = f"[!.]*-{spec_hash(spec)}.json"
+        return next((path for root in self._roots for path in sorted((root / spec.experiment).glob(pattern))), None)
 
     def _record(self, path: Path) -> Record:
         key, record = self._read.get(path, (None, None))
@@ -281,10 +298,21 @@ def checkout() -> Path | None:
     return None
 
 
+def shelf() -> Path | None:
+    """What an installed package brings along of the repository (claims, groups of runs, stored runs), if it does."""
+    folder = Path(__file__).resolve().parent.parent / "shelf"
+    return folder if folder.is_dir() else None
+
+
+def library() -> Path | None:
+    """The top folder in which book/claims, book/runs and book/results are read: the checkout, else the shelf."""
+    return checkout() or shelf()
+
+
 def default_root() -> Path:
     """$IMPLICIT_RANK_RESULTS, else the checkout's book/results, else a folder in the user's own data."""
-    if os.environ.get("IMPLICIT_RANK_RESULTS"):
-        return expanded(os.environ["IMPLICIT_RANK_RESULTS"])
+    if os.environ.get(VARIABLE):
+        return expanded(os.environ[VARIABLE])
     top = checkout()
     return top / "book" / "results" if top else _user_data() / "implicit_rank" / "results"
 
