@@ -35,6 +35,7 @@ class CodeSpectra:
 
 def in_chunks(images: Tensor, chunk: int, device: torch.device | str, dtype: torch.dtype) -> Iterator[Tensor]:
     """Yield parts of uint8 images ``(n, c, h, w)`` as floats in [0, 1] on the device."""
+    require_tensor("images", images)
     if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
         raise ValueError(
             f"images must be a uint8 tensor (n, c, h, w), not {images.dtype} of shape {tuple(images.shape)}."
@@ -96,8 +97,15 @@ def code_spectra(codes: Tensor, threshold: float = 0.01) -> CodeSpectra:
     return CodeSpectra(code_matrix, centred, covariance, *ranks, threshold)
 
 
+def require_tensor(name: str, value: Tensor) -> None:
+    """Raise ValueError, in one sentence, unless ``value`` is a tensor."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name} must be a tensor (torch.from_numpy makes one), not {type(value).__name__}.")
+
+
 def require_finite(name: str, tensor: Tensor) -> None:
-    """Raise ValueError, in one sentence, unless all entries are finite."""
+    """Raise ValueError, in one sentence, unless this is a tensor whose entries are all finite."""
+    require_tensor(name, tensor)
     if not tensor.isfinite().all():
         bad = int((~tensor.isfinite()).sum())
         raise ValueError(f"{name} must be finite, but {bad} of {tensor.numel()} entries are not.")

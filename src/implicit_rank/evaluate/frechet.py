@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from implicit_rank.evaluate.codes import require_finite
+from implicit_rank.evaluate.codes import require_finite, require_tensor
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ def feature_statistics(features: Tensor | Iterable[Tensor]) -> FeatureStatistics
     """
     n, shift, total, gram = 0, None, 0.0, 0.0
     for batch in [features] if isinstance(features, Tensor) else features:
+        require_tensor("features", batch)
         if batch.ndim != 2:
             raise ValueError(f"features must be (n, d), not of shape {tuple(batch.shape)}.")
         require_finite("features", batch)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from implicit_rank.evaluate.codes import require_tensor
 from implicit_rank.evaluate.samplers import principal_coordinates
 
 
@@ -30,6 +31,8 @@ def interpolate(start: Tensor, end: Tensor, steps: int = 10, *, released: bool =
     ``released`` takes the factors 0, 1/steps, ..., (steps - 1)/steps of the released code of Jing 2020, which never
     reaches the end. Raises ValueError for shapes that differ or fewer than two steps.
     """
+    for name, value in (("start", start), ("end", end)):
+        require_tensor(name, value)
     if start.shape != end.shape or start.ndim < 1:
         raise ValueError(f"both ends must have one shape (..., d), not {tuple(start.shape)} and {tuple(end.shape)}.")
     if steps < 2:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from implicit_rank.evaluate.codes import require_tensor
 from implicit_rank.evaluate.probe_loop import measured_epochs, train_stack
 from implicit_rank.evaluate.protocols import SUN, Probe, ProbeErrors, Protocol
 
@@ -58,6 +59,7 @@ def code_deviation(codes: Tensor) -> Tensor:
 
     Raises ValueError for codes that do not vary.
     """
+    require_tensor("codes", codes)
     deviation = (codes.double() - codes.double().mean(dim=1, keepdim=True)).square().mean(dim=(1, 2)).sqrt()
     if not (deviation > 0).all():
         raise ValueError("codes that do not vary have no scale to divide by.")
@@ -68,6 +70,9 @@ def _check(codes, labels, test_codes, test_labels, probes) -> int:
     """Return the number of classes, or raise one sentence."""
     if not probes:
         raise ValueError("there is no probe to train.")
+    given = {"codes": codes, "labels": labels, "test_codes": test_codes, "test_labels": test_labels}
+    for name, value in given.items():
+        require_tensor(name, value)
     if codes.ndim != 3 or test_codes.ndim != 3 or codes.shape[::2] != test_codes.shape[::2]:
         raise ValueError(
             "codes and test codes must be (members, images, d) with the same members and d, "

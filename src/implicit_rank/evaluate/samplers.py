@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from implicit_rank.evaluate.codes import require_finite
+from implicit_rank.evaluate.codes import require_finite, require_tensor
 
 FLAT = 1e-6
 RIDGE = 1e-6
@@ -90,6 +90,7 @@ def principal_coordinates(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     float64 on the CPU; r counts the variances above ``FLAT`` times the largest.
     """
+    require_tensor("codes", codes)
     if codes.ndim != 2 or len(codes) < 2:
         raise ValueError(f"codes must be (n, d) with at least two samples, not of shape {tuple(codes.shape)}.")
     require_finite("codes", codes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from implicit_rank.evaluate.codes import require_tensor
+
 
 def first_subset(labels: Tensor, count: int) -> Tensor:
     """Return the indices ``(count,)`` of the first images, whatever their classes (released code of Jing 2020).
@@ -52,6 +54,7 @@ def subset_rule(labels: Tensor, size: int) -> str:
 
 
 def _check(labels: Tensor, count: int) -> None:
+    require_tensor("labels", labels)
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"labels must be integers of shape (n,), not {labels.dtype} of shape {tuple(labels.shape)}.")
     if not 1 <= count <= len(labels):
