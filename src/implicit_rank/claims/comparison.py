@@ -76,7 +76,8 @@ def comparison(
     body, lines = [], []
     for name, cells in rows.items():
         if not cells:
-            body.append(f'<tr><th scope="rowgroup" colspan="{len(columns) + 1}">{escape(name)}</th></tr>')
+            words = f'<div class="rowgroup">{escape(name)}</div>'  # stays in sight while the table is scrolled sideways
+            body.append(f'<tr><th scope="rowgroup" colspan="{len(columns) + 1}">{words}</th></tr>')
             lines.append(name)
             continue
         if len(cells) != len(columns):

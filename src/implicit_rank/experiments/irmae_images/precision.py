@@ -17,7 +17,9 @@ from implicit_rank.experiments.irmae_images.experiment import (
     run,
     size,
 )
+from implicit_rank.experiments.kit.run_ranks import at_common_error
 from implicit_rank.experiments.register import Experiment
+from implicit_rank.store import Record, filter_records
 
 __all__ = ["MEASURES", "IrmaePrecision", "batches", "cost", "estimate", "presets", "run", "size"]
 
@@ -36,6 +38,20 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     models = [model_of(base, name, depth=8 if profile == "paper" else 2) for name in ("ae", "irmae")]
     seeds = seeds or ((0, 1, 2) if profile == "paper" else (0,))
     return [replace(spec, seed=seed) for seed in seeds for spec in models]
+
+
+def twins_of(twins: Sequence[Record], originals: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """The pairs of a run in float32 and its twin with bfloat16 products; twins without such a run are left out."""
+    pairs = []
+    for twin in twins:
+        same = filter_records(originals, kind="ae", depth=twin.spec["depth"], seed=twin.seed, supervised=False)
+        pairs += [(original, twin) for original in same[:1]]
+    return pairs
+
+
+def ranks_of_twins(pair: tuple[Record, Record]) -> list[float]:
+    """The ranks of two twins where both first have the same error."""
+    return at_common_error(pair)
 
 
 EXPERIMENT = Experiment(
