@@ -41,7 +41,7 @@ def test_a_text_without_markers_is_left_alone():
 
 def test_files_named_in_the_readme_exist():
     text = README.read_text(encoding="utf-8")
-    for name in ("book/02_greedy_rank.md", "book/02_greedy_rank.ipynb", "book/_static/cover.png", "CITATION.cff"):
+    for name in ("book/02_greedy_rank.ipynb", "book/_static/cover.png", "CITATION.cff"):
         assert name in text
         assert (README.parent / name).exists()
 
