@@ -1,4 +1,4 @@
-"""Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run | sweep | fetch`."""
+"""Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run | sweep | fetch | restamp`."""
 
 import argparse
 import contextlib
@@ -6,7 +6,7 @@ import signal
 import sys
 import typing
 
-from implicit_rank.book import commands, fetch, runs, sweeps
+from implicit_rank.book import commands, fetch, restamp, runs, sweeps
 from implicit_rank.book.layout import BookError
 
 
@@ -24,6 +24,7 @@ def parser(arguments: list[str]) -> argparse.ArgumentParser:
     runs.add_to(sub)
     sweeps.add_to(sub)
     fetch.add_to(sub)
+    restamp.add_to(sub)
     ledger = sub.add_parser("claims", help="print the verdict on every claim")
     if arguments[:1] == ["claims"]:  # the ledger needs the experiments, hence PyTorch: only when asked for
         from implicit_rank import claims

@@ -34,8 +34,8 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def parse_parameters(texts: list[str]) -> dict:
-    """NAME=VALUE texts as a dictionary of typed values."""
+def parse_parameters(texts: list[str], option: str = "-p") -> dict:
+    """NAME=VALUE texts, as the command line has them after `option`, as a dictionary of typed values."""
     from implicit_rank.book.cells import parse_value
     from implicit_rank.parameters import shown
 
@@ -43,9 +43,9 @@ def parse_parameters(texts: list[str]) -> dict:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise BookError(f"-p takes NAME=VALUE, not {shown(text)}")
+            raise BookError(f"{option} takes NAME=VALUE, not {shown(text)}")
         if name == "profile":
-            raise BookError("the profile is chosen with --profile, not with -p")
+            raise BookError(f"the profile is chosen with --profile, not with {option}")
         given[name] = typed_here(parse_value(value))
     return given
 

@@ -136,6 +136,19 @@ class Store:
         for name in sorted({spec.experiment for spec in specs}):
             files.check_writable(self.root / name)
 
+    def restamp(self, record: Record, evidence: dict[str, Any]) -> None:
+        """Mark a stored run as one of the present code; its provenance keeps the old print beside the evidence.
+
+        Whoever calls this has shown that the present code computes the same. Raises StoreError (damaged, read-only).
+        """
+        folder = record.path.parent
+        with files.clear_sentences(folder), files.folder_lock(folder):
+            content = files.read_record(record.path)
+            facts, code = content["provenance"], fingerprint(module_of(record.experiment, content.get("module", "")))
+            entry = {"from": facts["fingerprint"], "to": code, **evidence}
+            content["provenance"] = facts | {"fingerprint": code, "restamped": [*facts.get("restamped", ()), entry]}
+            files.write_atomically(record.path, files.encode_record(content))
+
     def load(self, spec: Spec) -> Record | None:
         """The stored run of exactly this spec, or None; StoreError when it is damaged."""
         path = self._path(spec)
