@@ -29,3 +29,13 @@ def test_a_table_escapes_its_cells_and_says_when_it_is_empty():
     assert "1 &amp; 2" in html
     assert "<i>W<sub>e</sub></i>" in table(["rank of W_e"], [["1"]])._repr_html_()
     assert "No stored run" in table(["a"], [])._repr_html_()
+
+
+def test_rows_in_blocks_stand_under_their_heads_and_an_empty_block_is_left_out():
+    html = table(["a", "b"], {"Stored <1>": [["1", "2"]], "None": [], "This build": [["3", "4"]]})._repr_html_()
+    assert html.count("<tr>") == 1 + 2 + 2
+    assert html.count("colspan='2'") == 2
+    assert "None" not in html
+    assert html.index("Stored &lt;1&gt;") < html.index(">1<") < html.index("This build") < html.index(">3<")
+    assert "rowgroup" not in table(["a"], {"": [["1"]]})._repr_html_()
+    assert "No stored run" in table(["a"], {"Stored": [], "This build": []})._repr_html_()

@@ -13,6 +13,7 @@ from implicit_rank.evaluate.image_distance import (
 )
 from implicit_rank.evaluate.inception import inception_network
 from implicit_rank.evaluate.interpolation import Grid, interpolate, principal_grid
+from implicit_rank.evaluate.principal import principal_errors
 from implicit_rank.evaluate.probes import train_probes
 from implicit_rank.evaluate.protocols import CLEAN, JING, SUN, Probe, ProbeErrors, Protocol, plan_probes
 from implicit_rank.evaluate.samplers import Mixture, fit_gaussian, fit_mixture
@@ -53,6 +54,7 @@ __all__ = [
     "interpolate",
     "mnist_classifier",
     "plan_probes",
+    "principal_errors",
     "principal_grid",
     "reconstruction_error",
     "train_classifier",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -13,13 +13,22 @@ from implicit_rank.figures.kit.slider import Html
 EMPTY = "<p>No stored run is there.</p>"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    """Return an HTML table that scrolls by itself on a narrow page, or a sentence where there is no row."""
-    if not rows:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]] | Mapping[str, Sequence[Sequence[str]]]) -> Html:
+    """An HTML table that scrolls by itself on a narrow page, or a sentence where there is no row.
+
+    `rows` may come in blocks, under the words that head them; a block without a row is left out.
+    """
+    blocks = {words: block for words, block in (rows.items() if isinstance(rows, Mapping) else [("", rows)]) if block}
+    if not blocks:
         return Html(EMPTY)
     head = "".join(f"<th scope='col'>{typeset(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{typeset(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return scrolling(f"<tr>{head}</tr>", body)
+    body = []
+    for words, block in blocks.items():
+        if words:
+            head_of_block = f"<span>{escape(words)}</span>"
+            body.append(f"<tr><th scope='rowgroup' colspan='{len(header)}'>{head_of_block}</th></tr>")
+        body += ["<tr>" + "".join(f"<td>{typeset(str(cell))}</td>" for cell in row) + "</tr>" for row in block]
+    return scrolling(f"<tr>{head}</tr>", "".join(body))
 
 
 def typeset(text: str) -> str:
