@@ -7,13 +7,15 @@ import torch
 
 from implicit_rank.data import load
 from implicit_rank.data.images import Images
+from implicit_rank.evaluate import principal_errors
 from implicit_rank.experiments.greedy_images import alpha as greedy_images_alpha
 from implicit_rank.experiments.greedy_images import experiment as family
 from implicit_rank.experiments.greedy_images import full as greedy_images_full
 from implicit_rank.experiments.greedy_images import measures
-from implicit_rank.experiments.greedy_images.chapter import GreedyImagesChapter, principal_errors
+from implicit_rank.experiments.greedy_images.chapter import GreedyImagesChapter, first_images, principal_curve
 from implicit_rank.experiments.greedy_images.evaluation import exact, labels_of
 from implicit_rank.figures.greedy_images import figures, more, tables
+from implicit_rank.figures.kit.captions import runs_shown
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
 
@@ -174,22 +176,55 @@ def test_the_chapters_ask_for_what_there_is(tmp_path, monkeypatch):
     chain = next(s for s in changed if s.init == "orthogonal")
     assert (chain.depth, chain.alpha, chain.scale, chain.epochs, chain.seed, chain.count) == (4, 2.0, 0.001, 1, 3, 100)
     assert {s.depth for s in GreedyImagesChapter().grid() if s.init == "orthogonal"} == {8, 16}
+    looked_at = [live_record(s, {}, {}) for s in GreedyImagesChapter(seeds=[4, 3]).grid()]
+    (fastest,) = GreedyImagesChapter(seeds=[4, 3]).fastest(looked_at)
+    assert (fastest.spec["init"], fastest.spec["depth"], fastest.spec["alpha"]) == ("orthogonal", 8, 15.0)
+    assert fastest.seed == 4
     with pytest.raises(ParameterError, match=r"unknown data 'mnits'.*did you mean 'mnist'"):
         GreedyImagesChapter(data="mnits")
     with pytest.raises(ParameterError, match="depth must be"):
         GreedyImagesChapter(depth=1)
 
 
-def test_errors_of_principal_components_are_those_of_the_projection():
-    images, test = load("digits", count=120, size=8).images, load("digits", "test", count=30, size=8).images
-    seen, unseen = (x.flatten(1).double() / 255 for x in (images, test))
-    mean = seen.mean(dim=0)
-    V = torch.linalg.svd(seen - mean).Vh[:5]
-    direct = ((unseen - mean) - (unseen - mean) @ V.T @ V).square().mean()
-    values = principal_errors(images, test, (0, 5, 64))
-    assert values[1] == pytest.approx(float(direct), rel=1e-9)
-    assert values[0] == pytest.approx(float((unseen - mean).square().mean()))
-    assert values[2] < 1e-12
+def test_images_and_components_beside_runs_are_of_the_runs_own_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICIT_RANK_DATA", str(tmp_path))
+    assert first_images("cifar10") is None  # it is not there
+    assert (first_images("digits", 3) == load("digits", "test").images[:3].numpy()).all()
+    assert first_images("digits").shape == (8, 1, 32, 32)
+    digits = live_record(family.vanilla(family.small("smoke", "digits")), {}, {})
+    ranks, errors = principal_curve([digits])
+    images, test = (load("digits", split).images for split in ("train", "test"))
+    assert ranks[0] == 1
+    assert errors == pytest.approx(principal_errors(images, test, ranks))
+    assert errors == sorted(errors, reverse=True)
+    assert principal_curve([]) == ((), [])
+
+
+def test_means_are_over_the_members_that_have_the_measure_and_alphas_over_all_seeds():
+    base = family.small("smoke")
+
+    def member(alpha, seed, rank, diverged=False):
+        spec = family.orthogonal(dataclasses.replace(base, seed=seed), 8, alpha)
+        return live_record(spec, {"rank_codes": rank, "diverged": diverged, "status": ""}, {})
+
+    records = [member(10.0, 0, 20), member(1.0, 0, 60), member(1.0, 1, 70), member(10.0, 1, 0, True), member(3.0, 0, 9)]
+    assert measures.mean(records[:2], "rank_codes") == 40
+    assert measures.mean([records[0], records[3]], "rank_codes") == 20
+    assert math.isnan(measures.mean(records[3:4], "rank_codes"))
+    assert math.isnan(measures.mean([], "rank_codes"))
+    assert [(alpha, len(group)) for alpha, group in measures.by_alpha(records).items()] == [(1.0, 2), (10.0, 2)]
+
+
+def test_samples_follow_reconstructions_as_their_logarithms_correlate():
+    def member(kept, drawn):
+        scalars = {"distance_reconstructed": kept, "distance": drawn, "diverged": False}
+        return live_record(family.small("smoke"), scalars, {})
+
+    records = [member(1, 3), member(10, 300), member(100, 30_000), member(1000, 3e6)]  # a power law: exactly 1
+    assert measures.samples_follow(records) == pytest.approx(1)
+    records.append(member(None, 4.0))
+    assert measures.samples_follow(records) == pytest.approx(1)
+    assert math.isnan(measures.samples_follow(records[:3]))
 
 
 def test_figures_and_tables_draw_live_members(smoke):
@@ -199,7 +234,7 @@ def test_figures_and_tables_draw_live_members(smoke):
     assert len(figures.against_alpha(grid).axes) == 4
     chains = [r for r in grid if r.spec["init"] == "orthogonal"]
     for drawn in (
-        figures.course(chains[0]),
+        figures.course(chains),
         more.spectra(chains),
         more.at_equal_error(grid),
         more.stopping(chains),
@@ -210,17 +245,24 @@ def test_figures_and_tables_draw_live_members(smoke):
         more.starts(chains),
     ):
         assert drawn.axes
-    assert "hand-set r\u00a0=\u00a08" in tables.summary(smoke)._repr_html_()
-    assert "two stages" in tables.summary(smoke)._repr_html_()
+    summary = tables.summary({"Stored & old": smoke, "This build": grid[:1]})._repr_html_()
+    assert "hand-set r\u00a0=\u00a08" in summary
+    assert "two stages" in summary
+    assert summary.count("scope='rowgroup'") == 2
+    assert summary.index("Stored &amp; old") < summary.index("two stages") < summary.index("This build")
     # between the last two of a falling error: reached after the start
     levels = [float(e[-2:].mean()) for r in grid if (e := r.arrays["error"])[-1] < e[:-1].min()]
-    for table in (tables.equal_error(grid, levels), tables.probes(grid), tables.dependence(chains)):
+    for table in (tables.equal_error({"": grid}, levels), tables.probes(grid), tables.dependence(chains)):
         assert "<td>" in table._repr_html_()
     last = [row.rsplit("<td>", 1)[-1] for row in tables.dependence(chains, level=0.0)._repr_html_().split("<tr>")[2:]]
     assert len(last) == len(chains)
     assert all(cell.startswith("–") for cell in last)  # no chain ever has an error of zero
-    assert "No stored run" in tables.equal_error(grid, levels=(0.0,))._repr_html_()  # kinds that never get there
-    assert "256 images" in figures.set_up(grid)
+    assert (
+        "No stored run" in tables.equal_error({"This build": grid}, levels=(0.0,))._repr_html_()
+    )  # kinds that never get there
+    assert figures.set_up(grid).startswith("2 epochs of 256 images of MNIST, 0.125 times the paper's channels")
+    powers = recorded(greedy_images_alpha.run(greedy_images_alpha.presets("smoke")[:1]))
+    assert figures.set_up(powers) == runs_shown(powers)  # they are no autoencoders that were trained for epochs
 
 
 def test_what_the_rank_depends_on_is_listed_by_what_was_changed():
@@ -240,6 +282,7 @@ def test_without_records_figures_say_so():
         figures.against_rank,
         figures.against_alpha,
         figures.comparison,
+        figures.course,
         figures.pictures,
         more.spectra,
         more.stages,
@@ -254,5 +297,7 @@ def test_without_records_figures_say_so():
     )
     for draw in empty:
         assert draw([]).axes[0].texts[0].get_text() == figures.EMPTY
-    for table in (tables.summary, tables.equal_error, tables.probes, tables.dependence):
+    for table in (tables.probes, tables.dependence):
         assert "No stored run" in table([])._repr_html_()
+    for table in (tables.summary, tables.equal_error):
+        assert "No stored run" in table({})._repr_html_()

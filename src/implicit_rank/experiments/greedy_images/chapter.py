@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from implicit_rank.data.archives import data_root
 from implicit_rank.data.cifar import ARCHIVE, FOLDER, NPZ
+from implicit_rank.evaluate import principal_errors
 from implicit_rank.experiments.greedy_images.experiment import (
     GreedyImages,
     explicit,
@@ -18,9 +19,10 @@ from implicit_rank.experiments.greedy_images.experiment import (
     standard,
     vanilla,
 )
+from implicit_rank.experiments.kit.autoencoder_training import data as images_of
 from implicit_rank.experiments.kit.chapter_data import checked_name
 from implicit_rank.parameters import Parameters, option
-from implicit_rank.store import PROFILES
+from implicit_rank.store import PROFILES, Record, filter_records
 
 SIZES = {  # depths of the standard start, depth and alphas of the orthogonal one, hand-set ranks, an alpha too large
     "smoke": ((2,), 4, (1.0, 10.0), (8,), 300.0),
@@ -99,6 +101,12 @@ class GreedyImagesChapter(Parameters):
         base = replace(self.bases()[0], study="start", epochs=1, log_per_epoch=8, **BARE)
         return [orthogonal(base, self.closely(), SIZES[self.profile][4])]
 
+    def fastest(self, live: Sequence[Record]) -> list[Record]:
+        """The run of the orthogonal start that is looked at, at its largest alpha, of the first seed."""
+        return filter_records(
+            live, init="orthogonal", depth=self.closely(), alpha=max(self._alphas()), seed=self.seeds[0]
+        )
+
     def _alphas(self) -> tuple[float, ...]:
         return self.alphas or SIZES[self.profile][2]
 
@@ -106,6 +114,7 @@ class GreedyImagesChapter(Parameters):
 BARE = {"probe_epochs": 0, "samples": 0}
 GREY = ("mnist-12k", "mnist")
 CIFAR = "cifar10"
+COMPONENTS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def cifar_is_there() -> bool:
@@ -113,16 +122,22 @@ def cifar_is_there() -> bool:
     return any((data_root() / name).exists() for name in (NPZ, FOLDER, ARCHIVE))
 
 
-def principal_errors(images: Tensor, test: Tensor, ranks: Sequence[int]) -> list[float]:
-    """Return the test error of reconstructions from that many principal components of uint8 training images.
+def first_images(data: str, count: int = 8) -> np.ndarray | None:
+    """The first test images of a set, uint8 `(count, c, h, w)`; None for CIFAR-10 where it is not on this machine."""
+    if data == CIFAR and not cifar_is_there():
+        return None
+    return images_of(data, "test", 0, 0).images[:count].numpy()
 
-    Mean squared error over all pixels, 0..1, of ``test`` (t, c, h, w), with mean and components of ``images``.
+
+def principal_curve(records: Sequence[Record]) -> tuple[tuple[int, ...], list[float]]:
+    """Numbers of principal components, and the test errors of that many, for the images that the runs are of.
+
+    All training images of the set are used, whatever part of them the runs saw; nothing for no runs.
     """
-    seen, unseen = (x.flatten(1).double() / 255 for x in (images, test))
-    mean = seen.mean(dim=0)
-    axes = torch.linalg.eigh((seen - mean).T @ (seen - mean)).eigenvectors.flip(1)
-    coordinates = ((unseen - mean) @ axes).square()
-    left = coordinates.sum(dim=1, keepdim=True) - coordinates.cumsum(dim=1)
-    # with no component the mean is all there is
-    left = torch.cat([coordinates.sum(dim=1, keepdim=True), left], dim=1).mean(dim=0) / seen.shape[1]
-    return [float(left[min(rank, seen.shape[1])].clamp_min(0)) for rank in ranks]
+    return _curve(records[0].spec["data"]) if records else ((), [])
+
+
+@functools.cache
+def _curve(data: str) -> tuple[tuple[int, ...], list[float]]:
+    images, test = (images_of(data, split, 0, 0).images for split in ("train", "test"))
+    return COMPONENTS, principal_errors(images, test, COMPONENTS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from implicit_rank.experiments.kit.run_ranks import at_error, count_above
-from implicit_rank.store import Record
+from implicit_rank.store import Record, filter_records
 from implicit_rank.train.rules import StableRank
 
 LEVELS = (0.012, 0.016, 0.02, 0.024)  # errors at which ranks are compared
@@ -45,6 +45,19 @@ def scalar(name: str) -> Callable[[Record], float]:
 def diverged(record: Record) -> float:
     """Return 1 for a member that diverged, else 0."""
     return float(bool(record.scalars["diverged"]))
+
+
+def mean(records: Sequence[Record], measure: str) -> float:
+    """The mean of a measure over the runs that have it; NaN where none has."""
+    values = [MEASURES[measure](record) for record in records]
+    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+
+
+def by_alpha(records: Sequence[Record]) -> dict[float, list[Record]]:
+    """The members of each alpha, ascending, where every seed was run: means over fewer seeds do not compare."""
+    seeds = {r.seed for r in records}
+    groups = {alpha: filter_records(records, alpha=alpha) for alpha in sorted({r.spec["alpha"] for r in records})}
+    return {alpha: group for alpha, group in groups.items() if {r.seed for r in group} == seeds}
 
 
 def gap(singular_values: np.ndarray, among: int = 64) -> tuple[int, float]:
@@ -101,6 +114,16 @@ def switch_jump(record: Record) -> float:
     return math.nan if not before or diverged(record) else abs(after - before) / before
 
 
+def samples_follow(records: Sequence[Record]) -> float:
+    """The correlation of the logarithms of two distances, of samples and of mere reconstructions, over members.
+
+    NaN for fewer than four members that have both.
+    """
+    pairs = [(MEASURES["distance_reconstructed"](r), MEASURES["distance"](r)) for r in records]
+    pairs = [pair for pair in pairs if np.isfinite(pair).all()]
+    return float(np.corrcoef(np.log(np.array(pairs)).T)[0, 1]) if len(pairs) > 3 else math.nan
+
+
 def plateau(alphas: Sequence[float], ranks: Sequence[float], tolerance: float = 0.1) -> float:
     """Return the least alpha from which on a threefold alpha changes the rank by at most ``tolerance``; NaN if none.
 
@@ -153,6 +176,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "rank_effective_10": _of_effective(lambda values: count_above(values, 0.1)),
     "rule_epoch": lambda record: settled(record)[0],
     "rule_rank": lambda record: settled(record)[1],
+    "rule_rank_codes": lambda record: settled(record, tolerance=1, of="codes")[1],
     "rule_epoch_codes": lambda record: settled(record, tolerance=1, of="codes")[0],
     "grown_later": grown_later,
     "silent": lambda record: float(diverged(record) and "not finite" not in str(record.scalars["status"])),

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from implicit_rank.experiments.greedy_images.measures import MEASURES
-from implicit_rank.figures.kit.captions import runs_shown
+from implicit_rank.experiments.greedy_images.measures import MEASURES, by_alpha, mean
+from implicit_rank.figures.kit.captions import IMAGES, runs_shown
 from implicit_rank.figures.kit.style import (
     COLOURS,
     MARKERS,
@@ -52,24 +52,18 @@ def grid(records: Sequence, data: str | None = None) -> list:
     return filter_records(kept, data=data) if data else kept
 
 
-def by_alpha(records: Sequence) -> dict[float, list]:
-    """Return the members of each alpha, in order, where every seed was run: means over fewer seeds do not compare."""
-    seeds = {r.seed for r in records}
-    groups = {alpha: filter_records(records, alpha=alpha) for alpha in sorted({r.spec["alpha"] for r in records})}
-    return {alpha: group for alpha, group in groups.items() if {r.seed for r in group} == seeds}
-
-
 def set_up(records: Sequence) -> str:
-    """Return a caption's sentences: how large the runs are, beside the paper's size, and which they are."""
-    if not records:
-        return EMPTY
+    """A caption's sentences: how large the runs of autoencoders are, beside the paper's size, and which they are."""
+    if not records or "epochs" not in records[0].spec:
+        return runs_shown(records)
     spec = records[0].spec
+    data = " and ".join(dict.fromkeys(IMAGES.get(r.spec["data"], r.spec["data"]) for r in records))
     epochs = " or ".join(f"{n:g}" for n in sorted({r.spec["epochs"] for r in records}))
     counts = " or ".join(f"{n:,}" if n else "all" for n in sorted({r.spec["count"] for r in records}))
     rates = " or ".join(f"{lr:g}" for lr in sorted({r.spec["lr"] for r in records}))
     return (
-        f"{epochs} epochs of {counts} images, {spec['channel_factor']:g} times the paper's channels, learning rate "
-        f"{rates}. {runs_shown(records)}"
+        f"{epochs} epochs of {counts} images of {data}, {spec['channel_factor']:g} times the paper's channels, "
+        f"learning rate {rates}. {runs_shown(records)}"
     )
 
 
@@ -83,12 +77,12 @@ def against_rank(records: Sequence) -> Figure:
         for axis, measure, label in _tasks(axes):
             depths = sorted({r.spec["depth"] for r in chosen})
             groups = [filter_records(chosen, depth=depth) for depth in depths]
-            means = [(_mean(group, "rank_codes"), _mean(group, measure)) for group in groups]
+            means = [(mean(group, "rank_codes"), mean(group, measure)) for group in groups]
             axis.plot(*zip(*means, strict=True), color=COLOURS[METHODS.index("standard start")], linewidth=1)
-            for depth, group, mean in zip(depths, groups, means, strict=True):
+            for depth, group, middle in zip(depths, groups, means, strict=True):
                 _cloud(axis, group, measure, method_of(group[0]))
                 axis.annotate(
-                    f"N = {depth}", mean, xytext=(6, 7), textcoords="offset points", fontsize=9, color="#333333"
+                    f"N = {depth}", middle, xytext=(6, 7), textcoords="offset points", fontsize=9, color="#333333"
                 )
             axis.set(xscale="log", xlabel="rank of codes", ylabel=label)
             axis.margins(x=0.16, y=0.16)
@@ -116,9 +110,9 @@ def against_alpha(records: Sequence) -> Figure:
             for depth, style, marker in zip(depths, ramp(depths), MARKERS, strict=False):
                 group = filter_records(chosen, depth=depth)
                 points = [(r.spec["alpha"], MEASURES[measure](r)) for r in group]
-                means = [(alpha, _mean(same, measure)) for alpha, same in by_alpha(group).items()]
+                means = [(alpha, mean(same, measure)) for alpha, same in by_alpha(group).items()]
                 means = [point for point in means if math.isfinite(point[1])]
-                axis.plot([alpha for alpha, _ in means], [mean for _, mean in means], label=f"N = {depth}", **style)
+                axis.plot([alpha for alpha, _ in means], [middle for _, middle in means], label=f"N = {depth}", **style)
                 axis.scatter(*zip(*points, strict=True), s=12, color=style["color"], marker=marker)
                 gone = sorted({r.spec["alpha"] for r in group if r.scalars["diverged"]})
                 if gone:
@@ -165,7 +159,7 @@ def comparison(records: Sequence) -> Figure:
                     _cloud(axis, staged, measure, method, label="two stages", marker="*", size=60)
             ranks = sorted({r.spec["inner"] for r in chosen if r.spec["inner"] and r.spec["study"] == "grid"})
             hands = [filter_records(chosen, inner=rank, study="grid") for rank in ranks]
-            means = [(_mean(group, "rank_codes"), _mean(group, measure)) for group in hands]
+            means = [(mean(group, "rank_codes"), mean(group, measure)) for group in hands]
             if means:
                 axis.plot(*zip(*means, strict=True), color=look(METHODS[1])["color"], linewidth=1)
             axis.set(xscale="log", xlabel="rank of codes", ylabel=label)
@@ -180,8 +174,11 @@ def comparison(records: Sequence) -> Figure:
     return figure
 
 
-def course(record, count: int = 24) -> Figure:
-    """Draw the leading singular values of W_e and of the codes against epochs, for one member (Figure 5(b))."""
+def course(records: Sequence, count: int = 24) -> Figure:
+    """Draw the leading singular values of W_e and of the codes against epochs, for the first member (Figure 5(b))."""
+    if not records:
+        return nothing(EMPTY)
+    record = records[0]
     epochs = record.arrays["epochs"]
     with house():
         figure, axes = canvas(2, 1, height=4.8, sharex=True)
@@ -234,11 +231,6 @@ def label_of(record) -> str:
 
 def _tasks(axes) -> list[tuple[Axes, str, str]]:
     return [(axes[0], "accuracy_best_codes", ACCURACY), (axes[1], "distance", DISTANCE)]
-
-
-def _mean(records: Sequence, measure: str) -> float:
-    values = [MEASURES[measure](r) for r in records]
-    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
 
 
 def _cloud(axis: Axes, records: Sequence, measure: str | Callable, method: str, *, label=None, marker=None, size=22):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,8 +32,16 @@ def by_kind(records: Sequence) -> dict[str, list]:
     return kinds
 
 
-def summary(records: Sequence) -> Html:
-    """Return ranks, error, accuracy and distance of every kind of member, means and ranges over seeds."""
+def summary(blocks: Mapping[str, Sequence]) -> Html:
+    """A table of every kind of member's ranks, error, accuracy and distance, means and ranges over seeds.
+
+    `blocks` are records by the words that head their rows.
+    """
+    header = ["member", "seeds", "rank of W_e", "rank of codes", "of their covariance", "error", "accuracy", "distance"]
+    return table(header, {words: _summed_up(records) for words, records in blocks.items()})
+
+
+def _summed_up(records: Sequence) -> list[list]:
     rows = []
     for name, group in by_kind(records).items():
         lost = sum(bool(r.scalars["diverged"]) for r in group)
@@ -50,15 +58,20 @@ def summary(records: Sequence) -> Html:
         )
         cells = [spread((MEASURES[measure](r) for r in group), form) for measure, form in columns]
         rows.append([name, f"{len(group)}, {lost} diverged" if lost else len(group), *cells])
-    header = ["member", "seeds", "rank of W_e", "rank of codes", "of their covariance", "error", "accuracy", "distance"]
-    return table(header, rows)
+    return rows
 
 
-def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
-    """Return code ranks when a member's test error first came down to each of the levels, and at the end.
+def equal_error(blocks: Mapping[str, Sequence], levels: Sequence[float] = LEVELS) -> Html:
+    """A table of code ranks when a member's test error first came down to each of the levels, and at the end.
 
-    Kinds of which no member came down to any of them are left out.
+    `blocks` are records by the words that head their rows; kinds of which no member came down to any level are left
+    out.
     """
+    rows = {words: _at_errors(records, levels) for words, records in blocks.items()}
+    return table(["member", *(f"at {level:g}" for level in levels), "at the end", "error then"], rows)
+
+
+def _at_errors(records: Sequence, levels: Sequence[float]) -> list[list]:
     rows = []
     for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
         reached = [[at_error(r, level, "rank_codes") for r in group] for level in levels]
@@ -67,7 +80,7 @@ def equal_error(records: Sequence, levels: Sequence[float] = LEVELS) -> Html:
         cells = [spread(ranks, ".0f") for ranks in reached]
         rank, error = (spread((MEASURES[measure](r) for r in group), form) for measure, form in END)
         rows.append([name, *cells, rank, error])
-    return table(["member", *(f"at {level:g}" for level in levels), "at the end", "error then"], rows)
+    return rows
 
 
 def probes(records: Sequence) -> Html:
