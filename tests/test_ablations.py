@@ -125,7 +125,7 @@ def test_theory_refuses_in_one_sentence(call, message):
 
 def test_presets_are_distinct_and_begin_with_the_papers_figures():
     paper = presets("paper")
-    assert len({spec_hash(spec) for spec in paper}) == len(paper) == 48
+    assert len({spec_hash(spec) for spec in paper}) == len(paper)
     assert [variant(spec.to_dict()) for spec in paper[:5]] == list(FIGURED)
     assert {variant(spec.to_dict()) for spec in paper[:24]} == set(CORE)
     assert {variant(spec.to_dict()) for spec in paper} == set(VARIANTS)

@@ -225,15 +225,3 @@ def test_sorting_and_filtering_in_a_browser(judgements, tmp_path):
         "paper": "two four",
         "focus": "true",
     }
-
-
-@pytest.mark.parametrize("name", ["scoreboard", "errata"])
-def test_the_pages_run(name, monkeypatch):
-    text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
-    cells = re.findall(r"```{code-cell}\n(?::tags: .*\n\n)?(.*?)```", text, re.DOTALL)
-    assert cells
-    namespace = {}
-    for cell in cells:
-        *statements, last = cell.strip().splitlines()
-        exec("\n".join(statements), namespace)
-        assert eval(last, namespace)._repr_html_().startswith('<div class="ledger">')

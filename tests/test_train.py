@@ -320,7 +320,7 @@ def test_progress_tells_epoch_and_speed():
         [small_model((1, 16, 16))],
         [Member()],
         pictures((1, 16, 16)),
-        Settings(batch=2, epochs=40, precision="float64"),
+        Settings(batch=2, epochs=2, precision="float64"),
         progress=lambda share, text: told.append((share, text)),
     )
     assert told
