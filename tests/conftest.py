@@ -27,6 +27,13 @@ def run_book(folder, *arguments, code=0, package=ROOT / "src", **environment):
     return said
 
 
+def live_records(results, provenance=None):
+    """Results of a run as figures and measures take them."""
+    from implicit_rank.store import live_record
+
+    return [live_record(r.spec, r.scalars, r.arrays, provenance) for r in results]
+
+
 def copy_book(source, folder):
     """A book that can be built on its own: `source`'s pages under this repository's configuration."""
     ignore = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import live_records
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,7 +28,7 @@ from implicit_rank.experiments.kit.result import Result
 from implicit_rank.experiments.kit.run_ranks import count_above
 from implicit_rank.figures import ablations as figures
 from implicit_rank.parameters import ParameterError
-from implicit_rank.store import live_record, spec_hash
+from implicit_rank.store import spec_hash
 from implicit_rank.theory import ablations as theory
 from implicit_rank.theory import effective
 
@@ -39,7 +40,7 @@ def runs():
     """Every variant once, at the smoke profile's size; of depth 3 so that pairs and one weight differ."""
     base = replace(set_up("smoke"), depth=3, count=64, evaluate=100, samples=40)
     names = [name for name in VARIANTS if name != "pairs"]
-    return [live_record(r.spec, r.scalars, r.arrays) for r in ablations.run(family(base, names, (0,)))]
+    return live_records(ablations.run(family(base, names, (0,))))
 
 
 def by_name(runs, name):

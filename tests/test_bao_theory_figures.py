@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from conftest import live_records
 from matplotlib.figure import Figure
 
 from implicit_rank.experiments.conditioning import experiment as conditioning
@@ -33,7 +34,7 @@ def test_classes_are_all_drawn_once():
 
 def test_records_of_every_experiment_can_be_drawn():
     specs = conditioning.presets("smoke")
-    records = [live_record(r.spec, r.scalars, r.arrays) for r in conditioning.run(specs)]
+    records = live_records(conditioning.run(specs))
     figure = conditioning_figures.l2_condition_numbers(records)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["(a) equal", "(b) random", "(c) adversarial"]
     best = next(line for line in figure.axes[0].lines if line.get_label() == "best penalties")
@@ -42,7 +43,7 @@ def test_records_of_every_experiment_can_be_drawn():
     nested = conditioning_figures.nested_condition_numbers(records)
     rag = next(line for line in nested.axes[0].lines if line.get_label() == "RAG")
     assert rag.get_ydata() == pytest.approx([r.scalars["rag"] for r in equal])
-    runs = [live_record(r.spec, r.scalars, r.arrays) for r in rag_start.run(rag_start.presets("smoke"))]
+    runs = live_records(rag_start.run(rag_start.presets("smoke")))
     assert len(rotation_figures.misalignment(runs).axes) == 2
     assert isinstance(rotation_figures.misalignment([]), Figure)
     assert isinstance(conditioning_figures.l2_condition_numbers([]), Figure)

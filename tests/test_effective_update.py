@@ -3,12 +3,13 @@
 import math
 
 import pytest
+from conftest import live_records
 
 from implicit_rank.experiments.effective_matrix import numbers
 from implicit_rank.experiments.effective_matrix.chapter import EffectiveMatrixChapter
 from implicit_rank.experiments.effective_matrix.effective_update import MEASURES, EffectiveUpdate, presets, run
 from implicit_rank.parameters import ParameterError
-from implicit_rank.store import live_record, spec_hash
+from implicit_rank.store import spec_hash
 
 EXACT = (
     "first_order_error",
@@ -44,7 +45,7 @@ def results():
 
 @pytest.fixture(scope="module")
 def runs(results):
-    return [live_record(result.spec, result.scalars, result.arrays) for result in results]
+    return live_records(results)
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import matplotlib as mpl
 import numpy as np
 import pytest
+from conftest import live_records
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -17,13 +18,13 @@ from implicit_rank.experiments.greedy_rank.measures import emergence_times, fina
 from implicit_rank.figures import effective_matrix, greedy_rank
 from implicit_rank.figures.kit.captions import images_of, runs_shown
 from implicit_rank.figures.kit.style import COLOURS, canvas, house, letter, ramp, strokes
-from implicit_rank.store import filter_records, live_record
+from implicit_rank.store import filter_records
 
 BACKGROUND = "#888888"  # directions that never start are drawn alike on purpose
 
 
 def live(results):
-    return [live_record(r.spec, r.scalars, r.arrays, {"device": "cpu"}) for r in results]
+    return live_records(results, {"device": "cpu"})
 
 
 @pytest.fixture(scope="module")

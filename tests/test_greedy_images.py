@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import live_records
 
 from implicit_rank.data import load
 from implicit_rank.data.images import Images
@@ -23,7 +24,7 @@ BARE = {"probe_epochs": 0, "samples": 0}
 
 
 def recorded(results):
-    return [live_record(r.spec, r.scalars, r.arrays) for r in results]
+    return live_records(results)
 
 
 @pytest.fixture(scope="module")

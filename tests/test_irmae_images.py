@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import live_records
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -26,11 +27,11 @@ from implicit_rank.experiments.irmae_images.labels import draws_of, label_sizes,
 from implicit_rank.experiments.irmae_images.measures import label_error
 from implicit_rank.figures.irmae_images import figures
 from implicit_rank.parameters import ParameterError
-from implicit_rank.store import Record, Store, live_record, spec_hash
+from implicit_rank.store import Record, Store, spec_hash
 
 
 def records_of(results):
-    return [live_record(r.spec, r.scalars, r.arrays) for r in results]
+    return live_records(results)
 
 
 @pytest.fixture(scope="module")

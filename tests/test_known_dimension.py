@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from conftest import live_records
 
 from implicit_rank.data.shapes import shapes
 from implicit_rank.experiments.known_dimension import experiment as family
@@ -24,7 +25,7 @@ from implicit_rank.store import live_record, spec_hash
 def smoke():
     specs = family.presets("smoke")
     specs.append(dataclasses.replace(specs[-1], released=1))
-    return [live_record(r.spec, r.scalars, r.arrays) for r in family.run(specs)]
+    return live_records(family.run(specs))
 
 
 class Identity(torch.nn.Module):

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import live_records
 
 from implicit_rank import data
 from implicit_rank.experiments.recovery import experiment as recovery
@@ -19,13 +20,13 @@ from implicit_rank.experiments.recovery.run import record_steps
 from implicit_rank.experiments.recovery.speed import compare
 from implicit_rank.figures.recovery import figures, pictures, tables
 from implicit_rank.parameters import ParameterError
-from implicit_rank.store import live_record, spec_hash
+from implicit_rank.store import spec_hash
 
 
 @pytest.fixture(scope="module")
 def smoke():
     results = run(presets("smoke"))
-    return [live_record(r.spec, r.scalars, r.arrays) for r in results]
+    return live_records(results)
 
 
 def test_official_numbers():
@@ -96,7 +97,7 @@ def test_a_diverged_member_keeps_its_reason_and_every_measure_answers():
     fine, burst = run([Recovery(**fields, lr=0.01), Recovery(**fields, lr=9.0)])
     assert fine.note is None
     assert "diverged" in burst.note
-    records = [live_record(r.spec, r.scalars, r.arrays) for r in (fine, burst)]
+    records = live_records((fine, burst))
     assert MEASURES["stopped"](records[1]) == 1
     assert math.isnan(MEASURES["d_align"](records[1]))
     assert MEASURES["d_align"](records[0]) > 0
