@@ -10,7 +10,7 @@ from conftest import live_records
 
 from implicit_rank.data.shapes import shapes
 from implicit_rank.experiments.known_dimension import experiment as family
-from implicit_rank.experiments.known_dimension import full
+from implicit_rank.experiments.known_dimension import full, numbers
 from implicit_rank.experiments.known_dimension.chapter import KnownDimensionChapter
 from implicit_rank.experiments.known_dimension.evaluation import STEPS, halfway, middles, paths
 from implicit_rank.experiments.known_dimension.experiment import KnownDimension
@@ -145,19 +145,17 @@ def drawn_from(smoke):
 
 
 def test_figures_draw(smoke, drawn_from):
-    price = prices("shapes-ours", 16, 500)
     he = [r for r in drawn_from if r.spec["conv_start"] == "he"]
-    default = [r for r in drawn_from if r.spec["conv_start"] == "default"]
     pictures = {"text": shapes("paper", "test", 4), "released": shapes("official", "test", 4)}
     drawn = [
         figures.gallery(pictures, 4),
         figures.figure_2(smoke),
         figures.figure_3(smoke),
-        figures.courses(smoke, price),
+        figures.courses(smoke),
         sweeps.thresholds(he),
-        sweeps.penalties(he, smoke),
+        sweeps.penalties(he),
         sweeps.depths(he),
-        sweeps.stuck(he, default, price),
+        sweeps.stuck(drawn_from),
     ]
     for figure in drawn:
         file = io.BytesIO()
@@ -168,11 +166,11 @@ def test_figures_draw(smoke, drawn_from):
     nothing = (
         figures.figure_2([]),
         figures.figure_3([]),
-        figures.courses([], price),
+        figures.courses([]),
         sweeps.thresholds([]),
-        sweeps.penalties([], []),
+        sweeps.penalties([]),
         sweeps.depths([]),
-        sweeps.stuck([], [], price),
+        sweeps.stuck([]),
     )
     assert all("No stored run" in figure.axes[0].texts[0].get_text() for figure in nothing)
 
@@ -181,21 +179,21 @@ def test_a_diverged_run_is_left_out_and_counted(smoke, drawn_from):
     (result,) = family.run([dataclasses.replace(family.presets("smoke")[0], lr=1e6)])
     assert result.scalars["diverged"]
     lost = live_record(result.spec, result.scalars, result.arrays)
-    both, price = [lost, *smoke], prices("shapes-ours", 16, 500)
+    both = [lost, *smoke]
     assert figures.by_model(both) == figures.by_model(smoke)
     assert figures.set_up(both).endswith("Left out: 1 that diverged.")
-    assert tables.factor_table(both).text == tables.factor_table(smoke).text
+    assert tables.factor_table({"Live": both}).text == tables.factor_table({"Live": smoke}).text
     for figure in (
         figures.figure_2(both),
         figures.figure_3(both),
-        figures.courses(both, price),
+        figures.courses(both),
         sweeps.thresholds(both),
         sweeps.depths([lost, *drawn_from]),
-        sweeps.penalties(both, smoke),
+        sweeps.penalties(both),
     ):
         figure.savefig(io.BytesIO(), format="png")
     assert all(np.isnan(family.MEASURES[name](lost)) for name in ("r2_position", "factors_held", "release_gain"))
-    assert "No stored run" in tables.matched_table([lost]).text
+    assert "No stored run" in tables.matched_table({"Live": [lost]}).text
     assert "No stored run" in figures.figure_2([lost]).axes[0].texts[0].get_text()
 
 
@@ -215,20 +213,34 @@ def test_figure_2_shows_the_stored_numbers(smoke):
 
 
 def test_tables_and_texts(smoke, drawn_from):
-    rows = tables.factor_table(drawn_from).text
-    assert rows.count("<tr>") == 1 + 5 + 2 + 5  # header, He's models with l = 3 and 8, PyTorch's
+    rows = tables.factor_table({"Stored": drawn_from, "Live": smoke[:2]}).text
+    assert rows.count("<tr>") == 1 + 2 + 5 + 2 + 5 + 2  # header, heads, He's models with l = 3 and 8, PyTorch's, live
+    assert rows.index("Stored") < rows.index("PyTorch") < rows.index("Live")
     assert "He" in rows
     assert "PyTorch" in rows
-    matched = tables.matched_table(smoke, (1.0, 1e-9)).text
+    matched = tables.matched_table({"Live": smoke}, (1.0, 1e-9)).text
     assert "–" in matched
-    assert "released" in tables.rules_table(drawn_from).text
-    assert tables.span([], "error") == tables.mean([], "error") == "(not run)"
-    assert tables.span(smoke[:1], "error", "{:.3f}") == f"{smoke[0].scalars['error']:.3f}"
-    low, high = sorted(r.scalars["rank_covariance"] for r in (smoke[0], smoke[4]))
-    assert tables.span([smoke[0], smoke[4]], "rank_covariance") == f"{low:.0f} to {high:.0f}"
+    assert "released" in tables.rules_table({"Stored": drawn_from}).text
     assert "16 × 16 pixels, 0.5 times the paper's channels" in figures.set_up(smoke)
     price = {"shapes": prices("shapes-ours", 16, 500)}
     assert f"{price['shapes']['hue']:.4f}" in tables.price_table(price).text
+
+
+def test_numbers_of_the_prose_are_those_of_the_runs(smoke, drawn_from):
+    penalised = [r for r in drawn_from if r.spec["conv_start"] == "he" and not r.spec["depth"]]
+    groups = {"unchained": penalised, "rules": [r for r in drawn_from if r.spec["conv_start"] == "he"]}
+    assert numbers.swept(groups, "l1", 1e-2) == {smoke[1].seed: smoke[1].scalars["rank_covariance"]}
+    assert numbers.swept(groups, "l2", 1e-4, "error") == {smoke[2].seed: smoke[2].scalars["error"]}
+    assert numbers.swept(groups, "l2", 7.0) is None
+    assert numbers.drawn(groups, "official", 0, "r2_shape") == {smoke[0].seed: smoke[0].scalars["r2_shape"]}
+    assert numbers.drawn(groups, "paper", 0) is None
+    assert numbers.price(groups, "hue") == prices("shapes-ours", 16)["hue"]
+
+
+def test_the_courses_show_the_prices_of_their_own_images(smoke):
+    shown = {line.get_ydata()[0] for line in figures.courses(smoke).axes[0].lines if len(set(line.get_ydata())) == 1}
+    price = prices("shapes-ours", 16)
+    assert {price["shape"], price["hue and shape"]} <= shown
 
 
 def test_chapter_parameters():

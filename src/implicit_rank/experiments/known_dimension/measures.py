@@ -50,6 +50,11 @@ def entropy_rank(record: Record) -> float:
     return float(effective_rank(torch.from_numpy(np.asarray(record.arrays["spectrum_codes"], float))))
 
 
+def code_size(record: Record) -> float:
+    """Return the root mean square length of a code on the test images."""
+    return float(np.sqrt(np.square(record.arrays["singular_codes"]).sum() / record.spec["evaluate"]))
+
+
 def factors_held(record: Record) -> float:
     """Return how many of the seven factors can be read from the codes with R^2 of at least 0.8; NaN after a stop."""
     scores = [record.scalars.get(f"r2_{name}", math.nan) for name in FACTORS]
@@ -81,6 +86,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "factors_held": factors_held,
     "entropy_rank": entropy_rank,
     "count_spread": count_spread,
+    "code_size": code_size,
     **{f"rank_at_error_{level:g}": lambda r, level=level: at_error(r, level) for level in LEVELS},
     **{f"epochs_to_error_{level:g}": lambda r, level=level: steps_to(r, level) for level in LEVELS},
     **{f"count_above_{share:g}": lambda r, share=share: count_above(r, share) for share in THRESHOLDS},

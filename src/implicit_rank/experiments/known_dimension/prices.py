@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,10 +22,11 @@ GROUPS = {
 }
 
 
+@functools.cache
 def prices(
     data: str = "shapes-ours", size: int = 16, count: int = 10_000, seed: int = 0, **changes
-) -> dict[str, float]:
-    """Return the least mean squared error, pixels from 0 to 1, of whoever knows all factors but one group.
+) -> Mapping[str, float]:
+    """The least mean squared error, pixels from 0 to 1, of whoever knows all factors but one group.
 
     That is E Var(image | the other factors) per entry, half the mean squared difference of two images that
     differ in this group alone. "hue" is what of the colour is left when its brightness (mean of the channels) is known;
@@ -47,4 +51,4 @@ def prices(
         sums["hue"] += float(np.square(images - grey).sum())
         either = [draw_images(rules, part | {"shape": np.full(stop - start, kind)}, size) / 510.0 for kind in (0, 1)]
         sums["hue and shape"] += float(np.square(images - sum(either).mean(axis=1, keepdims=True)).sum())
-    return {group: total / (count * 3 * size**2) for group, total in sums.items()}
+    return MappingProxyType({group: total / (count * 3 * size**2) for group, total in sums.items()})

@@ -25,10 +25,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]] | Mapping[str, Se
     body = []
     for words, block in blocks.items():
         if words:
-            head_of_block = f"<span>{escape(words)}</span>"
-            body.append(f"<tr><th scope='rowgroup' colspan='{len(header)}'>{head_of_block}</th></tr>")
+            body.append(head_of_block(words, len(header)))
         body += ["<tr>" + "".join(f"<td>{typeset(str(cell))}</td>" for cell in row) + "</tr>" for row in block]
     return scrolling(f"<tr>{head}</tr>", "".join(body))
+
+
+def head_of_block(words: str, columns: int) -> str:
+    """The HTML of a row across all columns with the words that head the rows below it."""
+    return f"<tr><th scope='rowgroup' colspan='{columns}'><span>{escape(words)}</span></th></tr>"
 
 
 def typeset(text: str) -> str:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from implicit_rank.experiments.known_dimension.measures import MEASURES
+from implicit_rank.experiments.known_dimension.prices import prices
 from implicit_rank.figures.kit.captions import runs_shown
 from implicit_rank.figures.kit.style import canvas, house, legend, letter, nothing, plain_numbers, strokes
 
@@ -141,7 +142,7 @@ def figure_3(records: Sequence, pairs: int = 2) -> Figure:
     return figure
 
 
-def courses(records: Sequence, price: dict[str, float]) -> Figure:
+def courses(records: Sequence) -> Figure:
     """Draw error and count against epochs, and count against error: ranks at equal epochs and at equal error."""
     groups = by_model(records)
     if not groups:
@@ -157,9 +158,8 @@ def courses(records: Sequence, price: dict[str, float]) -> Figure:
                 axes[0].plot(epochs[1:], error[1:], label=name, **thin)
                 axes[1].plot(epochs[1:], count[1:], **thin)
                 axes[2].plot(error[1:], count[1:], **thin)
-        price_lines(axes[0], price)
-        for words in PRICED:
-            axes[2].axvline(price[words], color=GREY, linewidth=0.9, linestyle="--")
+        for price in price_lines(axes[0], records):
+            axes[2].axvline(price, color=GREY, linewidth=0.9, linestyle="--")
         axes[0].set(title="Error", xlabel="epochs", yscale="log")
         axes[1].set(title="Count", xlabel="epochs")
         axes[2].set(title="Count at an error", xlabel="error (falls to the right)", xscale="log")
@@ -174,12 +174,15 @@ def courses(records: Sequence, price: dict[str, float]) -> Figure:
     return figure
 
 
-def price_lines(axis: Axes, price: dict[str, float]) -> None:
-    """Draw what not knowing hue and shape, and shape alone, costs."""
+def price_lines(axis: Axes, records: Sequence) -> list[float]:
+    """Draw what not knowing hue and shape, and shape alone, costs in the images of these runs; returns both prices."""
+    spec = records[0].spec
+    price = prices(spec["data"], spec["size"] or 32)
     for words in PRICED:
         axis.axhline(price[words], color=GREY, linewidth=0.9, linestyle="--")
         where = {"xycoords": ("axes fraction", "data"), "xytext": (0, -2), "textcoords": "offset points"}
         axis.annotate(f"without {words}", (1, price[words]), ha="right", va="top", fontsize=8, color="#444444", **where)
+    return [price[words] for words in PRICED]
 
 
 def drawn(label: str) -> str:

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from implicit_rank.experiments.known_dimension.measures import MEASURES, count_above
+from implicit_rank.experiments.known_dimension.measures import MEASURES, code_size, count_above
 from implicit_rank.figures.kit.style import canvas, house, legend, letter, nothing, plain_numbers, ramp, strokes
 from implicit_rank.figures.known_dimension.figures import EMPTY, GREY, by_model, drawn, price_lines
+from implicit_rank.store import filter_records
 
 
 def thresholds(records: Sequence) -> Figure:
@@ -33,22 +34,22 @@ def thresholds(records: Sequence) -> Figure:
     return figure
 
 
-def penalties(records: Sequence, plain: Sequence) -> Figure:
-    """Draw count, error and size of the codes against the penalty's coefficient; ``plain`` gives horizontal lines."""
-    records = [r for r in records if r.spec["l1"] or r.spec["l2"]]
-    if not records:
+def penalties(records: Sequence) -> Figure:
+    """Draw count, error and size of the codes against the penalty's coefficient; runs without one are lines."""
+    penalised = [r for r in records if r.spec["l1"] or r.spec["l2"]]
+    if not penalised:
         return nothing(EMPTY)
     panels: list[tuple[str, Callable, str]] = [
         ("Count", MEASURES["rank_covariance"], "linear"),
         ("Error", MEASURES["error"], "log"),
         ("Size of the codes", code_size, "log"),
     ]
-    lines = {label: group for label, group in by_model(plain).items() if label in ("AE", "l = 2")}
+    lines = {label: group for label, group in by_model(records).items() if label in ("AE", "l = 2")}
     with house():
         figure, axes = canvas(1, 3, height=3.1)
         for axis, (title, measure, scale) in zip(axes, panels, strict=True):
             for kind, style in zip(("l1", "l2"), strokes(2, markers=True), strict=True):
-                _points(axis, [r for r in records if r.spec[kind]], kind, measure, style, f"AE + {kind.upper()}")
+                _points(axis, [r for r in penalised if r.spec[kind]], kind, measure, style, f"AE + {kind.upper()}")
             for (label, group), dash in zip(lines.items(), ("--", ":"), strict=False):
                 value = np.mean([measure(r) for r in group])
                 axis.axhline(value, color="black", linewidth=1, linestyle=dash, label=drawn(label))
@@ -84,24 +85,25 @@ def depths(records: Sequence) -> Figure:
     return figure
 
 
-def stuck(he: Sequence, default: Sequence, price: dict[str, float]) -> Figure:
+def stuck(records: Sequence) -> Figure:
     """Draw courses of error (top) and count (below), and what a plain autoencoder makes of the same function after.
 
-    ``he`` and ``default`` are runs of the two starts; the dashed branches begin where the chain was folded away.
+    One column a start; the dashed branches begin where the chain was folded away.
     """
-    if not (he or default):
+    if not records:
         return nothing(EMPTY)
-    columns = {"He's start": he, "PyTorch's start": default}
-    names = list(by_model([*he, *default]))
+    columns = {"He's start": filter_records(records, conv_start="he")}
+    columns |= {"PyTorch's start": filter_records(records, conv_start="default")}
+    names = list(by_model(records))
     styles = dict(zip(names, ramp(names), strict=True))
     with house():
         figure, axes = canvas(2, 2, height=5.0, sharex="col", squeeze=False)
-        for column, (title, records) in enumerate(columns.items()):
+        for column, (title, started) in enumerate(columns.items()):
             top, bottom = axes[:, column]
-            for label, group in by_model(records).items():
+            for label, group in by_model(started).items():
                 for i, record in enumerate(sorted(group, key=lambda r: -r.spec["epochs"])):
                     _course(top, bottom, record, styles[label]["color"], None if i else drawn(label))
-            price_lines(top, price)
+            price_lines(top, records)
             top.set(title=title, yscale="log", ylim=(4e-4, 0.012))
             plain_numbers(top.yaxis)
             bottom.set(xlabel="epochs", ylim=(0, None))
@@ -137,8 +139,3 @@ def _points(axis: Axes, records: Sequence, field: str, measure: Callable, style:
     axis.plot(places, [np.mean(group) for group in groups], label=label or None, **style)
     for place, group in zip(places, groups, strict=True):
         axis.scatter([place] * len(group), group, s=9, color=style["color"], marker=style["marker"], alpha=0.5)
-
-
-def code_size(record) -> float:
-    """Return the root mean square length of a code on the test images."""
-    return float(np.sqrt(np.square(record.arrays["singular_codes"]).sum() / record.spec["evaluate"]))
