@@ -12,7 +12,8 @@ from implicit_rank import claims
 from implicit_rank.experiments.ablations import chapter as ablations_chapter
 from implicit_rank.experiments.ablations import experiment as ablations
 from implicit_rank.experiments.ablations import full as ablations_full
-from implicit_rank.experiments.ablations.chapter import AblationsChapter, predicted_spectra, starting_values
+from implicit_rank.experiments.ablations import numbers
+from implicit_rank.experiments.ablations.chapter import AblationsChapter
 from implicit_rank.experiments.ablations.experiment import (
     CORE,
     FIGURED,
@@ -24,9 +25,9 @@ from implicit_rank.experiments.ablations.experiment import (
     variant,
 )
 from implicit_rank.experiments.ablations.measures import MEASURES
-from implicit_rank.experiments.kit.result import Result
+from implicit_rank.experiments.ablations.predictions import predicted_spectra, starting_values
 from implicit_rank.experiments.kit.run_ranks import count_above
-from implicit_rank.figures import ablations as figures
+from implicit_rank.figures.ablations import figures, tables
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import spec_hash
 from implicit_rank.theory import ablations as theory
@@ -160,20 +161,6 @@ def test_batches_keep_one_function_between_the_maps_and_one_number_of_trainings(
     assert ablations.batches(specs, device="cpu")[0] == specs[:1]
 
 
-def test_the_live_run_keeps_the_order_of_its_specs(monkeypatch):
-    told = []
-
-    def run(specs, device):
-        told.append(specs)
-        return [Result(spec, {}, {}) for spec in specs]
-
-    monkeypatch.setattr(ablations, "run", run)
-    settings = AblationsChapter(profile="smoke", variants=["relu", "full", "frozen trained", "ae"], device="auto")
-    assert [result.spec for result in settings.results()] == settings.specs()
-    assert [spec for part in told for spec in part] != settings.specs()
-    assert all(len({(s.activation, s.frozen == "trained") for s in part}) == 1 for part in told)
-
-
 def test_measures_read_every_variant(runs):
     for record in runs:
         values = {name: measure(record) for name, measure in MEASURES.items()}
@@ -215,11 +202,11 @@ def test_predictions(runs):
 
 def test_figures_draw_and_say_when_there_is_nothing(runs):
     drawn = [
-        figures.spectra(runs, list(VARIANTS), {"predicted": predicted_spectra(runs)["frozen"]}),
-        figures.samples(runs, ("ae", "full", "frozen", "relu", "tanh")),
+        figures.spectra(runs),
+        figures.samples(runs),
         figures.adaptation(runs),
         figures.start_spectra(starting_values(2, 16)),
-        *(draw([], ("ae",)) for draw in (figures.spectra, figures.samples, figures.adaptation)),
+        *(draw([]) for draw in (figures.spectra, figures.samples, figures.adaptation)),
     ]
     for figure in drawn:
         assert isinstance(figure, Figure)
@@ -230,11 +217,69 @@ def test_figures_draw_and_say_when_there_is_nothing(runs):
 
 
 def test_tables_hold_the_numbers(runs):
-    text = figures.results(runs)._repr_html_()
-    assert f"{by_name(runs, 'ae').scalars['error_test']:.4f}" in text
-    assert "No stored run" in figures.results([])._repr_html_()
-    table = figures.ingredients([by_name(runs, "ae"), by_name(runs, "full")])._repr_html_()
+    text = tables.results({"Stored: twice": runs, "Lost": [], "This build": runs[:1]})._repr_html_()
+    plain = text.split("no maps (AE)</th><td>")[1:]
+    assert [cells.partition("<")[0] for cells in plain] == [f"{by_name(runs, 'ae').scalars['error_test']:.4f}"] * 2
+    assert text.index("Stored: twice") < text.index("large start, frozen") < text.index("This build")
+    assert "Lost" not in text
+    assert "No stored run" in tables.results({})._repr_html_()
+    table = tables.ingredients([by_name(runs, "ae"), by_name(runs, "full")])._repr_html_()
     assert table.count("not run") == 3
+
+
+def test_the_prediction_is_drawn_where_frozen_maps_are(runs):
+    foretold = predicted_spectra(runs)["frozen"]
+    (dotted,) = (line for line in figures.spectra(runs).axes[0].lines if line.get_label().startswith("predicted"))
+    np.testing.assert_allclose(dotted.get_ydata(), np.maximum(foretold, figures.FLOOR))
+    few = AblationsChapter().models(runs, "ae", "relu")
+    assert [variant(r.spec) for r in few] == ["ae", "relu"]
+    assert not any(line.get_label().startswith("predicted") for line in figures.spectra(few).axes[0].lines)
+
+
+def test_the_number_of_maps_is_that_of_the_runs(runs):
+    assert AblationsChapter(depth=7).maps(runs) == 3
+    assert AblationsChapter(depth=7).maps(runs[:1]) == AblationsChapter(depth=7).maps([]) == 7
+    assert AblationsChapter().maps([]) == 4
+
+
+def test_numbers_of_the_prose(runs):
+    tanh = by_name(runs, "tanh")
+    groups = {"everything": runs, "tanh": [tanh]}
+    assert numbers.predicted(groups, "frozen") == count_above(predicted_spectra(runs)["frozen"])
+    assert numbers.predicted(groups | {"everything": runs[1:]}, "frozen") is None
+    reached = replace(tanh, arrays=tanh.arrays | {"error": np.geomspace(0.1, 0.01, len(tanh.arrays["error"]))})
+    stays = replace(tanh, arrays=tanh.arrays | {"error": np.full(len(tanh.arrays["error"]), 0.05)})
+    assert numbers.late({"tanh": [reached, stays]}, "error_test") == {tanh.seed: tanh.scalars["error_test"]}
+    assert numbers.late_seeds({"tanh": [reached, stays]}) == 1
+    assert numbers.late({"tanh": [reached]}, "error_test") is None
+    assert numbers.late_seeds({"tanh": [reached]}) == 0
+    assert numbers.late_seeds({"tanh": []}) is None
+
+
+def test_the_table_of_verdicts_shows_the_papers_word_the_verdict_and_our_number(runs):
+    ledger = {row.claim.id: row for row in claims.ledger(chapter="05")}
+    text = repr(tables.verdicts(runs, ledger))
+    (line,) = (line for line in text.splitlines() if line.startswith("frozen at the start, rank at the end"))
+    assert "paper higher than full" in line
+    assert ledger["jing2020-fig9-frozen"].verdict in line
+    assert line.endswith(f"ours {by_name(runs, 'frozen').scalars['rank_covariance']:.0f}")
+    assert {
+        "jing2020-" + name for models in tables.SAID.values() for row in models.values() for name in row[2:] if name
+    } <= set(ledger)
+
+
+def test_a_claim_by_two_rules_is_counted():
+    ledger = {row.claim.id: row for row in claims.ledger(chapter="05")}
+    text = repr(tables.by_both_rules(ledger))
+    matched = [row for row in ledger.values() if row.claim.measure == "rank_at_0.025"]
+    assert all(row.claim.says in text for row in matched)
+    opened = sum(row.verdict == "inconclusive" for row in matched)
+    assert f"Of {len(matched)} claims {opened} are open" in text
+    pairs = [("inconclusive", "reproduced"), ("inconclusive", "inconclusive"), ("reproduced", "not reproduced")]
+    assert (
+        tables.in_words(pairs)
+    ) == "Of 3 claims 2 are open at 0.025. The other rule would decide 1 of them; it reverses 1 verdict."
+    assert tables.in_words(pairs[:2]).endswith("reverses no verdict.")
 
 
 def test_parameters_of_the_chapter():
@@ -276,7 +321,7 @@ def test_labels_that_the_smallest_class_cannot_serve_are_dropped(tmp_path, monke
     settings = AblationsChapter(profile="smoke", data=data, variants=("ae",))
     (spec,) = settings.specs()
     assert spec.labels == kept
-    (result,) = settings.results()
+    (result,) = ablations.run(settings.specs())
     assert {name for name in result.scalars if name.startswith("probe_")} == {f"probe_{size}" for size in kept}
 
 

@@ -6,6 +6,8 @@ bases of W_e; ``implicit_rank.theory.effective.coefficients`` has those of free 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -76,6 +78,25 @@ def spectrum_behind(singular_values: Tensor, feature_spectrum: Tensor, generator
     torch.nn.init.orthogonal_(turn, generator=generator)
     factor = sigma[:, None] * turn * variances.sqrt()
     return torch.linalg.svdvals(factor) ** 2
+
+
+def expected_spectrum_behind(
+    singular_values: Sequence[Tensor], feature_spectra: Sequence[Tensor], seeds: Sequence[int]
+) -> Tensor:
+    """The spectrum ``(d,)`` over its largest value that `spectrum_behind` gives, averaged over draws of frozen maps.
+
+    One draw is the singular values ``(d,)`` of its W_e, a spectrum of features of at most d values, the others taken
+    as zero, and a seed of the turn between them. ValueError where there is no draw or a draw lacks one of the three.
+    """
+    drawn = []
+    for sigma, features, seed in zip(singular_values, feature_spectra, seeds, strict=True):
+        features = torch.as_tensor(features, dtype=torch.float64).clamp_min(0)  # rounding leaves some below zero
+        features = torch.cat([features, features.new_zeros(len(sigma) - len(features))])  # fewer images than features
+        spectrum = spectrum_behind(sigma, features, torch.Generator().manual_seed(seed))
+        drawn.append(spectrum / spectrum[0])
+    if not drawn:
+        raise ValueError("an average needs one draw of frozen maps or more.")
+    return torch.stack(drawn).mean(dim=0)
 
 
 def _spectrum(values: Tensor) -> Tensor:

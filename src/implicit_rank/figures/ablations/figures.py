@@ -1,17 +1,15 @@
-"""Figures and tables of chapter 5: Jing 2020, Figures 9 to 11, ranks beside errors, and who adapts to frozen maps."""
+"""Figures of chapter 5: Jing 2020, Figures 9 to 11, ranks beside errors, and who adapts to frozen maps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from implicit_rank.experiments.ablations.experiment import VARIANTS, variant
-from implicit_rank.experiments.ablations.measures import MEASURES
-from implicit_rank.figures.kit.slider import Html
+from implicit_rank.experiments.ablations.predictions import predicted_spectra
 from implicit_rank.figures.kit.style import COLOURS, DASHES, canvas, house, legend, letter, nothing, plain_ticks
-from implicit_rank.figures.kit.tables import EMPTY, scrolling, spread, typeset
 
 LABELS = {
     "ae": "no maps (AE)",
@@ -43,8 +41,8 @@ LOOKS = {
 FLOOR = 1e-6  # of normalised spectra
 
 
-def chosen(records: Sequence, names: Sequence[str]) -> dict[str, list]:
-    """Return the runs of the named variants, those that were not stopped, by name in the order given."""
+def chosen(records: Sequence, names: Sequence[str] = tuple(VARIANTS)) -> dict[str, list]:
+    """The runs of the named variants, those that were not stopped, by name in the order given, seeds in order."""
     groups: dict[str, list] = {name: [] for name in names}
     for record in records:
         name = variant(record.spec)
@@ -53,12 +51,12 @@ def chosen(records: Sequence, names: Sequence[str]) -> dict[str, list]:
     return {name: sorted(group, key=lambda r: r.seed) for name, group in groups.items() if group}
 
 
-def spectra(records: Sequence, names: Sequence[str], predicted: dict[str, np.ndarray] | None = None) -> Figure:
+def spectra(records: Sequence) -> Figure:
     """Draw code spectra on one axis (Jing 2020, Figures 9-11) and, beside them, rank against error along the runs.
 
-    Lines are medians over seeds, bands their range; ``predicted`` are spectra ``(d,)`` by label, dotted.
+    Lines are medians over seeds, bands their range; dotted: the prediction for maps that are frozen at their start.
     """
-    groups = chosen(records, names)
+    groups = chosen(records)
     if not groups:
         return nothing("No stored run is there.")
     with house():
@@ -76,10 +74,10 @@ def spectra(records: Sequence, names: Sequence[str], predicted: dict[str, np.nda
                 learned = errors < min(0.05, 0.9 * errors[0])
                 right.plot(errors[learned], ranks[learned], color=colour, linestyle=dash, linewidth=1.1, alpha=0.8)
                 right.plot(errors[-1:], ranks[-1:], "o", color=colour, markersize=5, label=None if i else LABELS[name])
-        for label, values in (predicted or {}).items():
-            left.semilogy(
-                np.arange(1, len(values) + 1), _normalised(values), ":", color="#777777", linewidth=2.4, label=label
-            )
+        foretold = predicted_spectra(records).get("frozen")
+        if foretold is not None:
+            look = {"color": "#777777", "linewidth": 2.4, "label": f"predicted, {LABELS['frozen']}"}
+            left.semilogy(np.arange(1, len(foretold) + 1), _normalised(foretold), ":", **look)
         left.axhline(0.01, color="#555555", linewidth=0.8)
         left.set(xlabel="index", ylabel="code covariance / largest", ylim=(1e-5, 1.6), xlim=(0, _reach(groups)))
         left.set_title("Spectra at the end")
@@ -94,9 +92,9 @@ def spectra(records: Sequence, names: Sequence[str], predicted: dict[str, np.nda
     return figure
 
 
-def samples(records: Sequence, names: Sequence[str]) -> Figure:
-    """Draw sampled images of the named models side by side, the first seed of each, with their Fréchet distances."""
-    groups = {name: runs for name, runs in chosen(records, names).items() if "samples" in runs[0].arrays}
+def samples(records: Sequence) -> Figure:
+    """Draw sampled images of the models side by side, the first seed of each, with their Fréchet distances."""
+    groups = {name: runs for name, runs in chosen(records).items() if "samples" in runs[0].arrays}
     if not groups:
         return nothing("No stored run is there.")
     columns = min(4, len(groups))
@@ -168,63 +166,6 @@ def start_spectra(starts: dict[str, np.ndarray]) -> Figure:
         axis.set(xlabel="index", ylabel=r"$\sigma_r(W_e)$ at the start", ylim=(1e-5, 4))
         legend(axis, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
-
-
-COLUMNS: dict[str, tuple[str, str, float]] = {  # heading, format, factor
-    "error_test": ("test error", ".4f", 1),
-    "rank_covariance": ("rank at the end", ".1f", 1),
-    "dimensions": ("effective dimensions", ".1f", 1),
-    "rank_at_0.025": ("rank at error 0.025", ".1f", 1),
-    "rank_codes": ("rank, 1 % of codes", ".1f", 1),
-    "rank_effective": ("rank of W_e", ".1f", 1),
-    "distance_mixture": ("Fréchet distance", ".0f", 1),
-    "probe_100": ("error %, 100 labels", ".1f", 100),
-    "probe_1000": ("error %, 1,000 labels", ".1f", 100),
-}
-
-
-def results(records: Sequence) -> Html:
-    """Return one table: a row a model, means over seeds and their range; columns that no run has are left out."""
-    groups = chosen(records, list(VARIANTS))
-    if not groups:
-        return Html(EMPTY)
-    table = {
-        name: {key: [MEASURES[key](run) * COLUMNS[key][2] for run in runs] for key in COLUMNS}
-        for name, runs in groups.items()
-    }
-    shown = [key for key in COLUMNS if any(np.isfinite(row[key]).any() for row in table.values())]
-    head = "".join(f"<th scope='col'>{typeset(cell)}</th>" for cell in ("model", *(COLUMNS[key][0] for key in shown)))
-    body = "".join(
-        f"<tr><th scope='row' style='text-align:left'>{typeset(LABELS[name])}</th>"
-        + "".join(f"<td>{spread(row[key], COLUMNS[key][1])}</td>" for key in shown)
-        + "</tr>"
-        for name, row in table.items()
-    )
-    return scrolling(f"<tr>{head}</tr>", body)
-
-
-def ingredients(records: Sequence, key: str = "rank_covariance", form: str = ".1f") -> Html:
-    """Return the table of the three ingredients: maps or none, learned or frozen, small or large start."""
-
-    def cell(name: str) -> str:
-        runs = chosen(records, [name]).get(name, [])
-        return spread((MEASURES[key](run) for run in runs), form) if runs else "not run"
-
-    lines = [("maps learn", "full", "large"), ("maps frozen", "frozen", "large frozen")]
-    rows = "".join(
-        f"<tr><th scope='row' style='text-align:left'>{label}</th><td>{cell(small)}</td><td>{cell(large)}</td></tr>"
-        for label, small, large in lines
-    )
-    plain = f"<tr><th scope='row' style='text-align:left'>no maps</th><td colspan='2'>{cell('ae')}</td></tr>"
-    head = "<tr><th></th><th scope='col'>small start</th><th scope='col'>large start</th></tr>"
-    return scrolling(head, rows + plain)
-
-
-def average(records: Sequence, name: str, measure: str | Callable) -> float:
-    """Return the mean over a variant's runs of a measure, NaN for none."""
-    function = MEASURES[measure] if isinstance(measure, str) else measure
-    values = [function(run) for run in chosen(records, [name]).get(name, [])]
-    return float(np.mean(values)) if values else float("nan")
 
 
 def _normalised(values: np.ndarray) -> np.ndarray:

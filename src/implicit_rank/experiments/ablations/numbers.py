@@ -1,0 +1,33 @@
+"""Numbers that the prose of chapter 5 needs and no single measure gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from implicit_rank.experiments.ablations.measures import MEASURES
+from implicit_rank.experiments.ablations.predictions import predicted_spectra
+from implicit_rank.experiments.kit.run_ranks import count_above
+from implicit_rank.store import Record
+
+Groups = Mapping[str, Sequence[Record]]
+
+
+def predicted(groups: Groups, name: str) -> int | None:
+    """The rank that is predicted for a frozen variant (Chapter 5, eq. frozen-spectrum)."""
+    spectrum = predicted_spectra(groups["everything"]).get(name)
+    return None if spectrum is None else count_above(spectrum)
+
+
+def late(groups: Groups, measure: str) -> dict[int, float] | None:
+    """A measure of the tanh chains that never come down to the error at which ranks are compared, by seed."""
+    return {record.seed: MEASURES[measure](record) for record in _late(groups)} or None
+
+
+def late_seeds(groups: Groups) -> int | None:
+    """How many tanh chains never come down to that error."""
+    return len(_late(groups)) if groups["tanh"] else None
+
+
+def _late(groups: Groups) -> list[Record]:
+    return [record for record in groups["tanh"] if not math.isfinite(MEASURES["rank_at_0.025"](record))]
