@@ -9,7 +9,7 @@ from implicit_rank.experiments.ablations.experiment import VARIANTS, Ablations, 
 from implicit_rank.experiments.kit.autoencoder_training import data as images_of
 from implicit_rank.experiments.kit.chapter_data import balanced_sizes, checked_name, count_of
 from implicit_rank.nets import STARTS
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 from implicit_rank.store import PROFILES, Record
 
 
@@ -21,11 +21,11 @@ class AblationsChapter(Parameters):
     data: str | None = option(None, "images: mnist-12k, mnist, fashion, digits or folder:PATH")
     variants: tuple[str, ...] | None = option(None, "which models", choices=tuple(VARIANTS))
     depth: int | None = option(None, "linear maps N", least=1, most=64)
-    code_width: int = option(128, "width d of the codes", least=2)
+    code_width: int = option(128, "width d of the codes", least=2, most=4096)
     conv_start: str | None = option(None, "start of encoder and decoder", choices=STARTS)
     epochs: int | None = option(None, "passes over the data", least=1)
     lr: float | None = option(None, "learning rate", above=0)
-    seeds: tuple[int, ...] | None = option(None, "one member a seed", least=0)
+    seeds: tuple[int, ...] | None = option(None, "one member a seed", least=0, most=LARGEST_SEED)
     device: str = option("cpu", "cpu, cuda or auto")
 
     def __post_init__(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from implicit_rank.experiments.conditioning.experiment import SPECTRA, Conditioning
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ConditioningChapter(Parameters):
     widths: tuple[int, ...] = option((2, 3, 4, 6, 8), "latent widths k", least=2, most=128)
     spectra: tuple[str, ...] = option(("equal", "random"), "shapes of the top k eigenvalues", choices=SPECTRA)
     eigenvalues: tuple[float, ...] = option((5.0, 4.0, 2.5, 1.5), "top k eigenvalues of the small example", above=0)
-    seed: int = option(0, "seed of the random spectra", least=0)
+    seed: int = option(0, "seed of the random spectra", least=0, most=LARGEST_SEED)
 
     def specs(self) -> list[Conditioning]:
         """The members of the chapter's live run; smoke keeps widths up to 4, or the smallest."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from implicit_rank.experiments.effective_matrix.effective_update import EffectiveUpdate, update_error
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option
 from implicit_rank.theory import effective as theory
 
 
@@ -17,10 +17,17 @@ class EffectiveMatrixChapter(Parameters):
     """What a reader may change in chapter 1."""
 
     profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
-    depths: tuple[int, ...] = option((1, 2, 3, 5, 8), "numbers N of linear layers", least=1, most=64)
-    width: int = option(6, "width d of the chains", least=2, most=32)
-    seeds: tuple[int, ...] = option((0, 1), "seeds", least=0)
-    alpha: float = option(3.0, "re-parameterisation W = alpha What", above=0, most=100)
+    depths: tuple[int, ...] = option((1, 2, 3, 5, 8), "numbers N of linear layers", least=1, most=16)
+    width: int = option(6, "width d of the chains", least=4, most=8)
+    seeds: tuple[int, ...] = option((0, 1), "seeds", least=0, most=LARGEST_SEED)
+    alpha: float = option(3.0, "re-parameterisation W = alpha What", least=0.1, most=4)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if max(self.depths[:2]) < 2:  # the profile smoke runs the first two
+            raise ParameterError("depths must have a number above 1 among the first two: one layer changes nothing.")
+        if 0 < abs(self.alpha - 1) < 0.01:
+            raise ParameterError(f"alpha must be 1, or differ from it by 0.01 or more, not {self.alpha:g}.")
 
     def specs(self) -> list[EffectiveUpdate]:
         """The members of the chapter's live run; smoke keeps two depths and one seed."""

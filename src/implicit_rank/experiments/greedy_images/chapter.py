@@ -20,8 +20,8 @@ from implicit_rank.experiments.greedy_images.experiment import (
     vanilla,
 )
 from implicit_rank.experiments.kit.autoencoder_training import data as images_of
-from implicit_rank.experiments.kit.chapter_data import checked_name
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.experiments.kit.chapter_data import checked_count, checked_name
+from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 from implicit_rank.store import PROFILES, Record, filter_records
 
 SIZES = {  # depths of the standard start, depth and alphas of the orthogonal one, hand-set ranks, an alpha too large
@@ -38,21 +38,22 @@ class GreedyImagesChapter(Parameters):
 
     profile: str = option("quick", "how much is run", choices=PROFILES)
     data: str | None = option(None, "images, by a name of implicit_rank.data.load or folder:PATH")
-    seeds: tuple[int, ...] = option((0,), "one member of every kind a seed", least=0)
+    seeds: tuple[int, ...] = option((0,), "one member of every kind a seed", least=0, most=LARGEST_SEED)
     depths: tuple[int, ...] | None = option(None, "numbers N of maps of the standard start", least=1, most=64)
     depth: int | None = option(None, "number N of maps of the orthogonal start", least=2, most=64)
-    alphas: tuple[float, ...] | None = option(None, "re-parameterisations of the orthogonal start", above=0)
+    alphas: tuple[float, ...] | None = option(None, "re-parameterisations of the orthogonal start", above=0, most=100)
     ranks: tuple[int, ...] | None = option(None, "ranks set by hand", least=1, most=128)
     scale: float = option(1.0, "size of W_e at the orthogonal start: 1, or 0.001 as in App. B", above=0, most=10)
     count: int | None = option(None, "training images; 0 for all", least=0)
     epochs: int | None = option(None, "passes over them", least=1)
     lr: float | None = option(None, "Adam's learning rate", above=0)
-    components: int = option(4, "Gaussians in the mixture", least=1)
+    components: int = option(4, "Gaussians in the mixture", least=1, most=1000)
     device: str = option("cpu", "cpu, cuda or auto")
 
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(self, "data", checked_name(self.data))
+        checked_count(self.count)
 
     def images(self, colour: bool = False) -> str:
         """Return the name of the data set: the one asked for, or what is at hand."""

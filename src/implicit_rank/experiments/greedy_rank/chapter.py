@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from implicit_rank.experiments.greedy_rank.deep_linear import DeepLinear, grid, small, vanilla
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 from implicit_rank.store import Record, filter_records
 
 
@@ -16,12 +16,12 @@ class GreedyRankChapter(Parameters):
 
     profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
     data: str = option("synthetic", "what to encode", choices=("synthetic", "digits"))
-    seeds: tuple[int, ...] | None = option(None, "seeds of data and weights", least=0)
+    seeds: tuple[int, ...] | None = option(None, "seeds of data and weights", least=0, most=LARGEST_SEED)
     depths: tuple[int, ...] | None = option(None, "numbers N of layers in Figure 1", least=1, most=64)
     depth: int | None = option(None, "number N of layers looked at closely", least=1, most=64)
     alpha: float = option(2.0, "re-parameterisation W = alpha What of the chains looked at closely", above=0, most=100)
     init: str = option("orthogonal", "start of the chains looked at closely", choices=("orthogonal", "default", "he"))
-    scale: float = option(0.001, "scale of the product at an orthogonal start", above=0, most=10)
+    scale: float = option(0.001, "scale of the product at an orthogonal start", least=1e-6, below=1)
     steps: int | None = option(None, "full-batch gradient steps", least=1)
     rank_threshold: float = option(0.01, "share of the largest singular value that counts", above=0, below=1)
     device: str = option("cpu", "cpu, cuda or auto")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from implicit_rank.data.images import Images
 from implicit_rank.experiments.irmae_images.experiment import MODELS, IrmaeImages, model_of, reduced
 from implicit_rank.experiments.kit.autoencoder_training import data as images_of
-from implicit_rank.experiments.kit.chapter_data import checked_name, count_of
+from implicit_rank.experiments.kit.chapter_data import checked_count, checked_name, count_of
 from implicit_rank.nets import ARCHITECTURES
-from implicit_rank.parameters import ParameterError, Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option
 from implicit_rank.store import PROFILES
 
 CELEBA = {"architecture": "celeba", "code_width": 512, "depth": 4, "components": 10}
@@ -21,25 +21,26 @@ class IrmaeImagesChapter(Parameters):
 
     profile: str = option("quick", "how much is run", choices=PROFILES)
     data: str | None = option(None, "mnist, mnist-12k, fashion, cifar10, celeba, digits or folder:PATH")
-    size: int | None = option(None, "pixels on a side", least=8)
+    size: int | None = option(None, "pixels on a side", least=8, most=512)
     count: int | None = option(None, "training images; 0 for all", least=0)
     models: tuple[str, ...] = option(MODELS, "which are trained", choices=MODELS)
-    depth: int | None = option(None, "linear maps l of IRMAE", least=1)
-    seeds: tuple[int, ...] = option((0,), "one member of each model a seed", least=0)
+    depth: int | None = option(None, "linear maps l of IRMAE", least=1, most=64)
+    seeds: tuple[int, ...] = option((0,), "one member of each model a seed", least=0, most=LARGEST_SEED)
     architecture: str | None = option(None, "encoder and decoder", choices=ARCHITECTURES)
-    code_width: int | None = option(None, "width d of the codes", least=2)
-    channel_factor: float | None = option(None, "width of the net relative to the paper's", above=0)
+    code_width: int | None = option(None, "width d of the codes", least=2, most=4096)
+    channel_factor: float | None = option(None, "width of the net relative to the paper's", above=0, most=8)
     epochs: int | None = option(None, "passes over the images", least=1)
     lr: float = option(1e-3, "learning rate", above=0)
-    components: int | None = option(None, "Gaussians in the mixture", least=1)
+    components: int | None = option(None, "Gaussians in the mixture", least=1, most=1000)
     labels: tuple[int, ...] | None = option(None, "labelled images of the probes; 0 for all", least=0)
     draws: int | None = option(None, "labelled subsets of each size", least=1)
-    samples: int | None = option(None, "images drawn by each sampler", least=2)
+    samples: int | None = option(None, "images drawn by each sampler", least=2, most=1_000_000)
     device: str = option("cpu", "cpu, cuda or auto")
 
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(self, "data", checked_name(self.data))
+        checked_count(self.count)
 
     def base(self) -> IrmaeImages:
         """Return what all models share: the plain autoencoder of seed 0."""

@@ -11,6 +11,7 @@ from implicit_rank.parameters import ParameterError, unknown_name
 from implicit_rank.tree import absolute_folder
 
 LARGE = ("mnist", "fashion", "cifar10", "celeba", *SHAPES)
+FEWEST = 64  # images that a live run can be judged on
 ENOUGH = 10_000  # images of a large set in the profile quick
 
 
@@ -22,6 +23,13 @@ def checked_name(data: str | None) -> str | None:
     if data is not None and data not in IMAGE_NAMES and not data.startswith("folder:"):
         raise ParameterError(unknown_name("data", data, [*IMAGE_NAMES, "folder:PATH"]))
     return None if data is None else absolute_folder(data)
+
+
+def checked_count(count: int | None) -> int | None:
+    """The number of training images as it is; ParameterError where there are too few for probes and mixtures."""
+    if count is not None and 0 < count < FEWEST:
+        raise ParameterError(f"count must be 0 (all) or an integer of at least {FEWEST}, not {count}.")
+    return count
 
 
 def count_of(own: AutoencoderSpec, data: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from implicit_rank.data.load import SHAPES
 from implicit_rank.experiments.known_dimension.experiment import COMPARED, KnownDimension
 from implicit_rank.nets import ARCHITECTURES, STARTS
-from implicit_rank.parameters import Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 from implicit_rank.store import PROFILES
 
 SIZES = {  # images, epochs, test images, codes in a regression, seeds of the live run
@@ -25,16 +25,16 @@ class KnownDimensionChapter(Parameters):
     data: str = option("shapes-ours", "rules that draw the shapes", choices=tuple(SHAPES))
     size: int = option(16, "pixels on a side: 16, 32 or 64", choices=(16, 32, 64))
     architecture: str = option("shapes-official", "net", choices=tuple(a for a in ARCHITECTURES if "shapes" in a))
-    channel_factor: float = option(0.5, "width of the net relative to the paper's", above=0)
-    code_width: int = option(32, "width d of the codes", least=1)
+    channel_factor: float = option(0.5, "width of the net relative to the paper's", above=0, most=8)
+    code_width: int = option(32, "width d of the codes", least=1, most=4096)
     conv_start: str = option("he", "start of encoder and decoder", choices=STARTS)
-    depths: tuple[int, ...] = option((2, 4), "numbers l of linear maps, beside none", least=1)
+    depths: tuple[int, ...] = option((2, 4), "numbers l of linear maps, beside none", least=1, most=64)
     l1: float = option(COMPARED, "coefficient of the penalty on absolute values", above=0)
     l2: float = option(COMPARED, "coefficient of the penalty on squares", above=0)
     lr: float = option(1e-3, "learning rate", above=0)
-    images: int | None = option(None, "training images", least=32)
+    images: int | None = option(None, "training images", least=32, most=1_000_000)
     epochs: int | None = option(None, "passes over them", least=1)
-    seeds: tuple[int, ...] | None = option(None, "one member of each model a seed", least=0)
+    seeds: tuple[int, ...] | None = option(None, "one member of each model a seed", least=0, most=LARGEST_SEED)
     device: str = option("cpu", "cpu, cuda or auto")
 
     def base(self) -> KnownDimension:

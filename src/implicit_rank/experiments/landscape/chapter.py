@@ -13,7 +13,7 @@ from torch import Tensor
 from implicit_rank.data.moments import SecondMoments, moments_with
 from implicit_rank.experiments.landscape.descent import descend_from_random_starts, plane_descent, root_checks
 from implicit_rank.linear.regularised import Trained
-from implicit_rank.parameters import ParameterError, Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option
 from implicit_rank.theory import landscape as theory
 
 
@@ -22,13 +22,15 @@ class LandscapeChapter(Parameters):
     """What a reader may change in chapter 9."""
 
     profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
-    eigenvalues: tuple[float, ...] = option((4.0, 2.5, 1.2, 0.5), "all eigenvalues of C, descending", above=0)
-    penalties: tuple[float, ...] = option((0.2, 0.8), "lambda_a of the units, ascending", above=0)
+    eigenvalues: tuple[float, ...] = option((4.0, 2.5, 1.2, 0.5), "all eigenvalues, descending", least=0.01, most=100)
+    penalties: tuple[float, ...] = option((0.2, 0.8), "lambda_a of the units, ascending", above=0, most=100)
     starts: int = option(20, "random starts of gradient descent", least=1, most=500)
-    seed: int = option(0, "seed of the starts and of the axes", least=0)
+    seed: int = option(0, "seed of the starts and of the axes", least=0, most=LARGEST_SEED)
 
     def __post_init__(self):
         super().__post_init__()
+        if len(self.eigenvalues) > 8 or len(self.penalties) > 4:
+            raise ParameterError("at most 8 eigenvalues and 4 penalties are taken: every class of points is looked at.")
         if len(self.penalties) >= len(self.eigenvalues):
             raise ParameterError("penalties must be fewer than eigenvalues: the code is narrower than the data.")
         if any(b >= a for a, b in itertools.pairwise(self.eigenvalues)):

@@ -10,7 +10,7 @@ from implicit_rank.experiments.recovery.experiment import DATA, Recovery, figure
 from implicit_rank.experiments.recovery.settings import best_rate, is_synthetic, paper_rate
 from implicit_rank.linear.optimisers import OPTIMISERS
 from implicit_rank.linear.regularised import MODELS
-from implicit_rank.parameters import ParameterError, Parameters, option, unknown_name
+from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option, unknown_name
 from implicit_rank.store import PROFILES, Record
 from implicit_rank.tree import absolute_folder
 
@@ -32,7 +32,7 @@ class RecoveryChapter(Parameters):
     optimisers: tuple[str, ...] = option(("nesterov", "adam"), "which optimisers", choices=tuple(OPTIMISERS))
     lr: float | str = option("paper", "'paper', 'best' or a number", above=0, choices=("paper", "best"))
     steps: int | None = option(None, "full-batch steps", least=1)
-    seeds: tuple[int, ...] | None = option(None, "one member a seed", least=0)
+    seeds: tuple[int, ...] | None = option(None, "one member a seed", least=0, most=LARGEST_SEED)
     penalties: tuple[float, ...] | str = option(
         "paper", "'paper', 'admissible', 'linear' or a list", above=0, choices=("paper", "admissible", "linear")
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from implicit_rank.experiments.rotation import rag_start
 from implicit_rank.experiments.rotation.experiment import random_rotation_of
-from implicit_rank.parameters import ParameterError, Parameters, option
+from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,10 @@ class RotationChapter(Parameters):
     """What a reader may change in chapter 11."""
 
     profile: str = option("quick", "how much is run", choices=("smoke", "quick", "paper"))
-    eigenvalues: tuple[float, ...] = option((5.0, 4.0, 3.2, 2.0, 1.0), "top eigenvalues of C, descending", above=0)
-    seed: int = option(0, "seed of the rotation to start from", least=0)
+    eigenvalues: tuple[float, ...] = option(
+        (5.0, 4.0, 3.2, 2.0, 1.0), "top eigenvalues, descending", least=0.01, most=20
+    )
+    seed: int = option(0, "seed of the rotation to start from", least=0, most=LARGEST_SEED)
     time: float = option(24.0, "length of the animated flow", above=0, most=1000)
     frames: int = option(40, "frames of the animation", least=2, most=120)
 
