@@ -110,6 +110,18 @@ def test_spectrum_behind_frozen_maps():
     assert count_above(shut.numpy()) <= 2
 
 
+def test_the_expected_spectrum_is_the_mean_over_draws_of_normalised_ones():
+    few = torch.tensor([4.0, 1.0, -1e-9])  # three images leave two directions, and rounding one below zero
+    full = torch.tensor([4.0, 1.0, 0.0, 0.0, 0.0])
+    drawn = [theory.spectrum_behind(SIGMA, full, torch.Generator().manual_seed(seed)) for seed in (3, 4)]
+    expected = (drawn[0] / drawn[0][0] + drawn[1] / drawn[1][0]) / 2
+    torch.testing.assert_close(theory.expected_spectrum_behind([SIGMA] * 2, [few] * 2, (3, 4)), expected)
+    with pytest.raises(ValueError, match="needs one draw"):
+        theory.expected_spectrum_behind([], [], [])
+    with pytest.raises(ValueError, match="shorter"):
+        theory.expected_spectrum_behind([SIGMA] * 2, [few], (3, 4))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
