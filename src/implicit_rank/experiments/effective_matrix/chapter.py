@@ -39,6 +39,13 @@ class EffectiveMatrixChapter(Parameters):
             for seed in seeds
         ]
 
+    def rounding(self, usual: float, at_most: float) -> float:
+        """The rounding error that a check allows: `usual` for the chapter's own chains, `at_most` for a reader's.
+
+        Long chains, and singular values that nearly coincide by chance of a seed, magnify it.
+        """
+        return usual if self == EffectiveMatrixChapter(profile=self.profile) else at_most
+
     def update_errors(self, step_sizes: Sequence[float]) -> dict[int, list[float]]:
         """The relative errors of equation 2 about one actual step of each size, by depth.
 
