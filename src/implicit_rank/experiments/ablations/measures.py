@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from implicit_rank.experiments.kit.run_ranks import at_error, count_above
+from implicit_rank.experiments.kit.measures import Measure, scalars
+from implicit_rank.experiments.kit.run_ranks import at_error
 from implicit_rank.store import Record
 
 MATCHED = (0.025, 0.02, 0.015)  # mean squared errors at which ranks are compared along the runs
-
-
-def scalar(name: str) -> Callable[[Record], float]:
-    """Return the measure that reads a stored number; NaN where the run has none."""
-    return lambda record: float(record.scalars.get(name, np.nan))
-
-
-def rank_features(record: Record) -> float:
-    """Return the count above one hundredth in the covariance spectrum of the features before the maps."""
-    return float(count_above(record.arrays["spectrum_features"]))
 
 
 def compensation(record: Record) -> float:
@@ -43,24 +32,20 @@ def compensation(record: Record) -> float:
     return float(-np.polyfit(x, y, 1)[0])
 
 
-MEASURES: dict[str, Callable[[Record], float]] = {
-    name: scalar(name)
-    for name in (
+MEASURES: dict[str, Measure] = scalars(
+    (
         "error_test",
         "error_train",
         "rank_covariance",
         "rank_codes",
         "rank_effective",
         "dimensions",
-        "participation",
         "distance_mixture",
-        "distance_gaussian",
         "probe_100",
         "probe_1000",
-        "probe_100_features",
     )
-}
-MEASURES |= {"rank_features": rank_features, "compensation": compensation}
+)
+MEASURES |= {"compensation": compensation}
 MEASURES |= {
     f"{name}_at_{error:g}": lambda record, course=course, error=error: at_error(record, error, course)
     for name, course in (("rank", "rank_covariance"), ("rank_codes", "rank_codes"))

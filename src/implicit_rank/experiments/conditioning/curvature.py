@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments, moments_with
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.landscape.experiment import flat_hessian
 from implicit_rank.experiments.register import Experiment
@@ -183,6 +184,6 @@ SCALARS = (
     "l2_pace_error",
     "nested_pace_error",
 )
-MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS}
+MEASURES: dict[str, Measure] = scalars(SCALARS)
 
 EXPERIMENT = Experiment(Curvature, presets, run, MEASURES)

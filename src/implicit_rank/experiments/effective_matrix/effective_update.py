@@ -12,6 +12,7 @@ from scipy.stats import linregress
 from torch import Tensor
 
 from implicit_rank.chain import LinearChain, initial_layer
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.experiments.kit.result import Result, run_each
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.linear.deep import DeepEnsemble, DeepMember, train_deep
@@ -244,38 +245,35 @@ def alpha_checks(spec: EffectiveUpdate) -> dict[str, float]:
     }
 
 
-def _scalar(name: str) -> Callable:
-    return lambda run: run.scalars[name]
-
-
-MEASURES: dict[str, Callable] = {
-    "update_slope": _scalar("update_slope"),
-    "first_order_error": _scalar("first_order_error"),
-    "modes_error": _scalar("modes_error"),
-    "wrong_vec_error": _scalar("wrong_vec_error"),
-    "asymmetry": _scalar("asymmetry"),
-    "least_eigenvalue": _scalar("least_eigenvalue"),
-    "imbalance_step_error": _scalar("imbalance_step_error"),
-    "batch_error": _scalar("batch_error"),
-    "batch_of_means_error": _scalar("batch_of_means_error"),
-    "preconditioner_error": _scalar("preconditioner_error"),
-    "mu_eigenvalue_error": _scalar("mu_eigenvalue_error"),
-    "mu_asymmetry": _scalar("mu_asymmetry"),
-    "mu_closed_error": _scalar("mu_closed_error"),
-    "mu_limit_error": _scalar("mu_limit_error"),
-    "mu_top_error": _scalar("mu_top_error"),
-    "mu_top_over_printed": _scalar("mu_top_over_printed"),
-    "orthogonal_flatness": _scalar("orthogonal_flatness"),
-    "small_imbalance": _scalar("small_imbalance"),
-    "small_update_error": _scalar("small_update_error"),
-    "identity_error": _scalar("identity_error"),
-    "trained_error_orthogonal": _scalar("trained_error_orthogonal"),
-    "trained_error_default": _scalar("trained_error_default"),
-    "alpha_sgd": _scalar("alpha_sgd"),
-    "alpha_momentum": _scalar("alpha_momentum"),
-    "alpha_decay": _scalar("alpha_decay"),
-    "alpha_adam": _scalar("alpha_adam"),
-    "alpha_adam_squared": _scalar("alpha_adam_squared"),
-}
+MEASURES: dict[str, Measure] = scalars(
+    (
+        "update_slope",
+        "first_order_error",
+        "modes_error",
+        "wrong_vec_error",
+        "asymmetry",
+        "least_eigenvalue",
+        "imbalance_step_error",
+        "batch_error",
+        "batch_of_means_error",
+        "preconditioner_error",
+        "mu_eigenvalue_error",
+        "mu_closed_error",
+        "mu_limit_error",
+        "mu_top_error",
+        "mu_top_over_printed",
+        "orthogonal_flatness",
+        "small_imbalance",
+        "small_update_error",
+        "identity_error",
+        "trained_error_orthogonal",
+        "trained_error_default",
+        "alpha_sgd",
+        "alpha_momentum",
+        "alpha_decay",
+        "alpha_adam",
+        "alpha_adam_squared",
+    )
+)
 
 EXPERIMENT = Experiment(EffectiveUpdate, presets, run, MEASURES)

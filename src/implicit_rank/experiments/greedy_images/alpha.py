@@ -12,11 +12,12 @@ from torch import Tensor
 
 from implicit_rank.autoencoder import Autoencoder, build, objective
 from implicit_rank.experiments.kit.autoencoder_training import data
+from implicit_rank.experiments.kit.measures import scalars
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option
 from implicit_rank.spectra import singular_values
-from implicit_rank.store import Record, Spec
+from implicit_rank.store import Spec
 from implicit_rank.train.randomness import generator
 
 __all__ = ["MEASURES", "GreedyImagesAlpha", "presets", "run"]
@@ -113,10 +114,6 @@ def run(
     return run_each(specs, compare, progress, on_done)
 
 
-def _scalar(name: str) -> Callable[[Record], float]:
-    return lambda record: float(record.scalars[name])
-
-
-MEASURES = {name: _scalar(name) for name in ("off_once", "off_squared", "way")}
+MEASURES = scalars(("off_once", "off_squared", "way"))
 
 EXPERIMENT = Experiment(GreedyImagesAlpha, presets, run, MEASURES)

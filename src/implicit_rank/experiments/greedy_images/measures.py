@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.experiments.kit.run_ranks import at_error, count_above
 from implicit_rank.store import Record, filter_records
 from implicit_rank.train.rules import StableRank
@@ -28,18 +29,10 @@ SCALARS = (
     "settled_rank",
     "settled_epoch",
     "images_per_second",
-    *(f"accuracy_{how}_{what}" for how in ("best", "chosen", "final") for what in ("codes", "features", "unit")),
+    *(f"accuracy_{how}_codes" for how in ("best", "chosen", "final")),
+    "accuracy_best_unit",
+    "accuracy_best_features",
 )
-
-
-def scalar(name: str) -> Callable[[Record], float]:
-    """Return the measure that reads a stored number, NaN where a run has none (it diverged, or was not asked)."""
-
-    def read(record: Record) -> float:
-        value = record.scalars.get(name)
-        return math.nan if value is None or diverged(record) else float(value)
-
-    return read
 
 
 def diverged(record: Record) -> float:
@@ -163,15 +156,15 @@ def _of_effective(read: Callable[[np.ndarray], float]) -> Callable[[Record], flo
     return measure
 
 
-MEASURES: dict[str, Callable[[Record], float]] = {
-    **{name: scalar(name) for name in SCALARS},
+MEASURES: dict[str, Measure] = {
+    **scalars(SCALARS, unless="diverged"),
     **{f"rank_codes_at_{level:g}": lambda r, e=level: at_error(r, e, "rank_codes") for level in LEVELS},
     "diverged": diverged,
-    "ranks_apart": lambda record: scalar("rank_effective")(record) - scalar("rank_codes")(record),
+    "ranks_apart": lambda record: MEASURES["rank_effective"](record) - MEASURES["rank_codes"](record),
     "switch_jump": switch_jump,
     "gap_place": _of_effective(lambda values: gap(values)[0]),
     "gap_factor": _of_effective(lambda values: gap(values)[1]),
-    "gap_off": lambda record: abs(MEASURES["gap_place"](record) - scalar("rank_codes")(record)),
+    "gap_off": lambda record: abs(MEASURES["gap_place"](record) - MEASURES["rank_codes"](record)),
     "largest": _of_effective(lambda values: values[0]),
     "rank_effective_10": _of_effective(lambda values: count_above(values, 0.1)),
     "rule_epoch": lambda record: settled(record)[0],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from scipy.stats import linregress, spearmanr
 
+from implicit_rank.experiments.kit.measures import Measure, scalar
 from implicit_rank.theory.greedy import final_singular_value, growth_time
 
 
@@ -126,16 +126,11 @@ def failed(run) -> float:
     """Return 1 for a run that was stopped or ended above one and a half times the rank-r floor, else 0."""
     if run.scalars["stopped"]:
         return 1.0
-    floor = scalar(run, "floor")
+    floor = scalar("floor")(run)
     return math.nan if math.isnan(floor) else float(not run.scalars["loss"] <= 1.5 * floor)
 
 
-def scalar(run, name: str) -> float:
-    """Return a number of the run; NaN where it has none: real data have no clean signal, stopped runs no error."""
-    return run.scalars.get(name, math.nan)
-
-
-MEASURES: dict[str, Callable] = {
+MEASURES: dict[str, Measure] = {
     "code_rank": lambda run: final_rank(run, "codes"),
     "effective_rank": lambda run: final_rank(run, "effective"),
     "code_rank_0.003": lambda run: final_rank(run, "codes", 0.003),
@@ -144,13 +139,13 @@ MEASURES: dict[str, Callable] = {
     "data_rank": lambda run: float((run.arrays["data"] > run.spec["rank_threshold"] * run.arrays["data"][0]).sum()),
     "least_code_rank": lambda run: float(rank_series(run, "codes").min()),
     "start_effective_rank": lambda run: float(rank_series(run, "effective")[0]),
-    "loss": lambda run: run.scalars["loss"],
-    "loss_over_floor": lambda run: run.scalars["loss"] / scalar(run, "floor"),
+    "loss": scalar("loss"),
+    "loss_over_floor": lambda run: run.scalars["loss"] / scalar("floor")(run),
     "loss_change": loss_change,
-    "clean_error": lambda run: scalar(run, "clean_error"),
-    "fresh_error": lambda run: scalar(run, "fresh_error"),
+    "clean_error": scalar("clean_error"),
+    "fresh_error": scalar("fresh_error"),
     "failed": failed,
-    "stopped": lambda run: run.scalars["stopped"],
+    "stopped": scalar("stopped"),
     "half_time": half_time,
     "settling_time": settling_time,
     "emergence_correlation": emergence_correlation,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.experiments.kit.run_ranks import at_error
 
 SIZES = (10, 100, 1000, 10_000, 60_000)
@@ -22,21 +23,10 @@ NAMES = (
     "sampled_rank_covariance",
     "sampled_rank_codes",
     "explained_two",
-    "active_units",
     "effective_beta",
 )
 SETS = ("gaussian", "mixture", "mixture_test", "midpoints", "plane", "prior", "reconstruction", "floor")
 TARGETS = (0.02, 0.012, 0.008)
-
-
-def scalar(name: str) -> Callable:
-    """Return the measure that reads a stored number; NaN where a run has none or has diverged."""
-
-    def read(run) -> float:
-        value = math.nan if run.scalars.get("diverged") else run.scalars.get(name)
-        return math.nan if value is None else float(value)
-
-    return read
 
 
 def label_error(protocol: str, size: int, place: str = "after") -> Callable:
@@ -72,14 +62,14 @@ def ratio(first: Callable, second: Callable) -> Callable:
     return lambda run: first(run) / second(run)
 
 
-MEASURES: dict[str, Callable] = {name: scalar(name) for name in NAMES}
-MEASURES |= {f"{kind}_{name}": scalar(f"{kind}_{name}") for kind in ("classifier", "fid") for name in SETS}
+MEASURES: dict[str, Measure] = scalars(
+    (*NAMES, *(f"{kind}_{name}" for kind in ("classifier", "fid") for name in SETS)), unless="diverged"
+)
 MEASURES |= {f"rank_at_{target:g}": lambda run, e=target: at_error(run, e) for target in TARGETS}
 MEASURES |= {f"rank_codes_at_{target:g}": lambda run, e=target: at_error(run, e, "rank_codes") for target in TARGETS}
 for _size in SIZES:
     # as the released code has it: features before the maps, least error on the test set
     MEASURES[f"released_{_size}"] = label_error("released_best", _size, "before")
-    MEASURES[f"released_after_{_size}"] = label_error("released_best", _size)
     MEASURES[f"released_final_{_size}"] = label_error("released_final", _size, "before")
     MEASURES[f"clean_{_size}"] = label_error("clean", _size)
     MEASURES[f"clean_before_{_size}"] = label_error("clean", _size, "before")

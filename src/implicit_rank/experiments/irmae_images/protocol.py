@@ -11,7 +11,8 @@ import numpy as np
 from implicit_rank.autoencoder import LOSSES, effective_beta
 from implicit_rank.data.load import load
 from implicit_rank.experiments.irmae_images.labels import least_errors
-from implicit_rank.experiments.irmae_images.measures import SIZES, least_error, scalar
+from implicit_rank.experiments.irmae_images.measures import SIZES, least_error
+from implicit_rank.experiments.kit.measures import Measure, scalar
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option
@@ -55,7 +56,7 @@ def counted(spec: IrmaeProtocol) -> tuple[dict[str, float], dict[str, np.ndarray
     return {"effective_beta": beta}, arrays
 
 
-MEASURES: dict[str, Callable] = {f"least_error_{size}": least_error(size) for size in SIZES}
+MEASURES: dict[str, Measure] = {f"least_error_{size}": least_error(size) for size in SIZES}
 MEASURES["effective_beta"] = scalar("effective_beta")
 
 EXPERIMENT = Experiment(IrmaeProtocol, presets, run, MEASURES)

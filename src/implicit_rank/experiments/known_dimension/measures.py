@@ -6,22 +6,16 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from implicit_rank.experiments.kit import run_ranks
+from implicit_rank.experiments.kit.measures import Measure, scalar, scalars
 from implicit_rank.experiments.kit.run_ranks import at_error
-from implicit_rank.spectra import effective_rank
 from implicit_rank.store import Record
 
 FACTORS = ("r", "g", "b", "x", "y", "size", "shape")
 HELD = 0.8  # R^2 from which a factor counts as held by the codes
 LEVELS = (0.002, 0.003, 0.004, 0.005, 0.006)  # errors at which ranks are compared
 THRESHOLDS = (0.001, 0.1)  # beside the 0.01 of every rank
-
-
-def scalar(name: str) -> Callable[[Record], float]:
-    """Return the measure that reads a stored number."""
-    return lambda record: record.scalars.get(name, math.nan)
 
 
 def mean_of(*names: str) -> Callable[[Record], float]:
@@ -45,11 +39,6 @@ def count_spread(record: Record) -> float:
     return count_above(record, min(THRESHOLDS)) - count_above(record, max(THRESHOLDS))
 
 
-def entropy_rank(record: Record) -> float:
-    """Return the threshold-free effective rank of the final covariance of the codes (Roy and Vetterli 2007)."""
-    return float(effective_rank(torch.from_numpy(np.asarray(record.arrays["spectrum_codes"], float))))
-
-
 def code_size(record: Record) -> float:
     """Return the root mean square length of a code on the test images."""
     return float(np.sqrt(np.square(record.arrays["singular_codes"]).sum() / record.spec["evaluate"]))
@@ -71,10 +60,10 @@ def release_rise(record: Record) -> float:
     return record.scalars.get("released_rank_covariance", math.nan) - record.scalars["rank_covariance"]
 
 
-MEASURES: dict[str, Callable[[Record], float]] = {
-    **{name: scalar(name) for name in ("error", "rank_effective", "rank_codes", "rank_covariance", "fading")},
-    **{name: scalar(name) for name in ("middle_error", "middle_floor", "middle_fade", "accuracy_shape")},
-    **{f"r2_{name}": scalar(f"r2_{name}") for name in (*FACTORS, "hue", "brightness")},
+MEASURES: dict[str, Measure] = {
+    **scalars(("error", "rank_effective", "rank_codes", "rank_covariance", "fading")),
+    **scalars(("middle_error", "middle_floor", "middle_fade", "accuracy_shape")),
+    **scalars(f"r2_{name}" for name in (*FACTORS, "hue", "brightness")),
     "r2_position": mean_of("r2_x", "r2_y"),
     "features_hue": scalar("features_hue"),
     "released_hue": scalar("released_r2_hue"),
@@ -84,7 +73,6 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "release_gain": release_gain,
     "release_rise": release_rise,
     "factors_held": factors_held,
-    "entropy_rank": entropy_rank,
     "count_spread": count_spread,
     "code_size": code_size,
     **{f"rank_at_error_{level:g}": lambda r, level=level: at_error(r, level) for level in LEVELS},

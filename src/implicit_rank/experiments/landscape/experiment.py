@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments, moments_with
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.landscape.descent import descent_checks, plane_checks, root_checks
 from implicit_rank.experiments.register import Experiment
@@ -171,10 +172,6 @@ def sorted_but_wrong(s: Tensor, lam: Tensor) -> bool:
     return bool(sizes[0] > sizes[1]) and theory.class_index(s, pair, swapped) > 0
 
 
-def _scalar(name: str) -> Callable:
-    return lambda run: run.scalars[name]
-
-
 SCALARS = (
     "moment_error",
     "invariance_error",
@@ -205,7 +202,7 @@ SCALARS = (
     "steps_to_axes",
 )
 
-MEASURES: dict[str, Callable] = {name: _scalar(name) for name in SCALARS} | {
+MEASURES: dict[str, Measure] = scalars(SCALARS) | {
     "roots_share": lambda run: run.scalars["roots_found"] / run.spec["roots"],
     "classes_missed": lambda run: run.scalars["classes"] - run.scalars["classes_found"],
     "stage_ratio": lambda run: run.scalars["steps_to_axes"] / run.scalars["steps_to_ring"],

@@ -7,32 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.spectra import random_rotation_axis_distance
 
-NAMES = (
-    "d_align",
-    "d_align_ordered",
-    "d_sub",
-    "transpose",
-    "least_d_align",
-    "dead_units",
-    "stopped",
-    "last_step",
-    "reconstructed",
-    "subspace",
-)
-
-
-def scalar(name: str) -> Callable:
-    """Return the measure that reads a scalar; NaN for a run that was stopped early because it diverged."""
-
-    def read(run) -> float:
-        if run.scalars["stopped"] and name not in ("stopped", "least_d_align"):
-            return math.nan
-        value = run.scalars[name]
-        return math.nan if value is None else float(value)
-
-    return read
+NAMES = ("d_align", "d_align_ordered", "d_sub", "transpose", "dead_units", "last_step", "reconstructed", "subspace")
 
 
 def reached(level: float) -> Callable:
@@ -78,7 +56,7 @@ def patience(run) -> float:
     return reached(0.1)(run) / max(run.scalars["reconstructed"], 1)
 
 
-MEASURES: dict[str, Callable] = {name: scalar(name) for name in NAMES}
+MEASURES: dict[str, Measure] = scalars(NAMES, unless="stopped") | scalars(("stopped", "least_d_align"))
 MEASURES |= {f"reached_{level:g}": reached(level) for level in (0.3, 0.2, 0.1, 0.05, 0.01)}
 MEASURES |= {
     "rise_of_subspace": rise_of_subspace,

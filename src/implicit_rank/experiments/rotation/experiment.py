@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments, moments_with
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.experiments.kit.result import Progress, Result, run_each
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import ParameterError, option
@@ -222,7 +223,7 @@ SCALARS = (
     "spurious_force",
     "spurious_distance",
 )
-MEASURES: dict[str, Callable] = {name: (lambda run, name=name: run.scalars[name]) for name in SCALARS} | {
+MEASURES: dict[str, Measure] = scalars(SCALARS) | {
     "gha_error": lambda run: max(run.scalars["gha_decoder_error"], run.scalars["gha_encoder_error"])
 }
 

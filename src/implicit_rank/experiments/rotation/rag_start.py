@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from implicit_rank.data.moments import moments_with
+from implicit_rank.experiments.kit.measures import Measure, scalars
 from implicit_rank.experiments.kit.result import Progress, Result
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.linear.loop import recording_steps
@@ -102,9 +103,8 @@ def run(
     return [results[spec] for spec in specs]
 
 
-MEASURES: dict[str, Callable] = {
-    name: (lambda run, name=name: run.scalars[name])
-    for name in ("d_align", "d_align_ordered", "d_sub", "transpose", "imbalance")
-} | {"d_align_over_predicted": lambda run: run.scalars["d_align"] / run.scalars["predicted_d_align"]}
+MEASURES: dict[str, Measure] = scalars(("d_align", "d_align_ordered", "d_sub", "transpose", "imbalance")) | {
+    "d_align_over_predicted": lambda run: run.scalars["d_align"] / run.scalars["predicted_d_align"]
+}
 
 EXPERIMENT = Experiment(RagStart, presets, run, MEASURES)
