@@ -50,7 +50,6 @@ def test_records_hold_what_the_chapter_shows(smoke):
         values = {name: measure(record) for name, measure in family.MEASURES.items()}
         assert all(isinstance(value, float) for value in values.values())
         assert values["count_above_0.1"] <= values["rank_covariance"] <= values["count_above_0.001"] <= 32
-        assert 1 <= values["entropy_rank"] <= 32
     assert np.isnan(family.MEASURES["release_gain"](smoke[4]))
     released = smoke[5]
     assert released.scalars["error"] == smoke[4].scalars["error"]  # releasing comes after, on a copy

@@ -8,7 +8,7 @@ import torch
 
 from implicit_rank.theory import landscape
 from implicit_rank.theory.landscape.hessian import pair_block
-from implicit_rank.theory.landscape.losses import reconstruction_loss
+from implicit_rank.theory.landscape.losses import reconstruction_loss, spectrum
 from implicit_rank.theory.landscape.stationary import class_count
 
 INSTANCES = [(4, 2, 0), (5, 3, 1), (6, 3, 2), (7, 4, 3), (6, 1, 4)]
@@ -320,14 +320,13 @@ def test_bad_input_gets_one_clear_sentence():
         (lambda: landscape.reconstruction_loss(C, C, C), "below the input width 5, not 5"),
         (lambda: landscape.l2_loss(W1, W2, C, lam[:2]), "one number for each of the 3 units"),
         (lambda: landscape.l2_loss(W1, W2, C, -lam), "penalties must be positive"),
-        (lambda: landscape.principal_axes(C, 5), "below the input width 5"),
         (
-            lambda: landscape.principal_axes(torch.diag(torch.tensor([3.0, 2, 2, 1])), 3),
+            lambda: spectrum(torch.tensor([3.0, 2, 2, 1]), 3),
             "eigenvalues 2 and 3 are equal .* the axes 2 and 3 are not identifiable, only the plane",
         ),
-        (lambda: landscape.principal_axes(torch.diag(torch.tensor([3.0, 2, 2, 1])), 2), "last of the top 2 axes"),
-        (lambda: landscape.principal_axes(torch.diag(torch.tensor([3.0, 2, 0, 0])), 3), "number 3 is zero"),
-        (lambda: landscape.principal_axes(-torch.eye(4), 3), "top 3 eigenvalues must be positive"),
+        (lambda: spectrum(torch.tensor([3.0, 2, 2, 1]), 2), "last of the top 2 axes"),
+        (lambda: spectrum(torch.tensor([3.0, 2, 0, 0]), 3), "number 3 is zero"),
+        (lambda: spectrum(torch.tensor([3.0, 2, 1]), 4), "between 1 and the 3 eigenvalues given, not 4"),
         (lambda: landscape.stationary_point(U, s, lam, (0, 1, 1)), "units 1 and 2 both carry component 1"),
         (lambda: landscape.stationary_point(U, s, lam, (0, 1, 7)), "None or a component from 0 to 4"),
         (lambda: landscape.stationary_point(U, s, s[:3] + 1, (0, 1, 2)), "unit 0 cannot carry component 0"),

@@ -20,7 +20,7 @@ from toy_sweep import Toy, diary
 
 from implicit_rank.experiments import register
 from implicit_rank.store import Spec, Store, StoreError, checkpoint_of, checkpoints_with
-from implicit_rank.sweep import SweepError, device_memory, ensembles_of, split_by_memory, sweep
+from implicit_rank.sweep import SweepError, device_memory, ensembles_of, sweep
 from implicit_rank.sweep import cluster as cluster_side
 
 TESTS = Path(__file__).resolve().parent
@@ -188,46 +188,6 @@ def test_unfinished_ensembles_come_first(tmp_path):
     checkpoint_of([specs[0], Toy(seed=99, folder=str(tmp_path))]).save({})  # a member that is not wanted now
     seeds = [[spec.seed for spec in members] for members in ensembles(specs, batch=1)]
     assert seeds == [[4, 1, 2], [0], [3], [5]]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_splits_by_memory_are_complete_ordered_and_fit(seed):
-    rng = np.random.default_rng(seed)
-    specs = [Toy(seed=i) for i in range(rng.integers(1, 40))]
-    costs = rng.integers(1, 50, len(specs))
-    limit = int(rng.integers(50, 200))
-    groups = split_by_memory(specs, lambda spec: int(costs[spec.seed]), limit)
-    assert [spec for members in groups for spec in members] == specs
-    assert all(0 < sum(costs[spec.seed] for spec in members) <= limit for members in groups)
-    # of two neighbours, no two ensembles would fit in one
-    totals = [sum(costs[spec.seed] for spec in members) for members in groups]
-    assert len(groups) <= max(1, 2 * sum(totals) / limit + 1)
-
-
-def test_equal_members_are_split_evenly_and_most_is_a_limit():
-    specs = [Toy(seed=i) for i in range(25)]
-    assert [len(g) for g in split_by_memory(specs, 10, 240)] == [12, 13]
-    assert [len(g) for g in split_by_memory(specs, 10, None)] == [25]
-    assert [len(g) for g in split_by_memory(specs, 10, 240, most=24)] == [24, 1]
-    assert split_by_memory([], 10, 5) == []
-
-
-@pytest.mark.parametrize(
-    ("memory", "most", "sentence"),
-    [
-        (
-            16_000_000_000,
-            64,
-            r"an ensemble of 64 members needs 40 GB and there are 16 GB: the largest that fits has 25 m",
-        ),
-        (16_000_000_000, 26, r"an ensemble of 26 members needs 16.2 GB .* has 25 members\."),
-        (700_000_000, 2, r"an ensemble of 2 members needs 1.25 GB and there are 700 MB: .* has 1 member\."),
-        (512, None, r"not even one member fits in memory: Toy\(.*\) needs 625 MB and there are 512 B"),
-    ],
-)
-def test_what_does_not_fit_names_what_does(memory, most, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        split_by_memory([Toy(seed=i) for i in range(100)], 625_000_000, memory, most)
 
 
 def test_the_memory_of_a_device_is_the_same_at_every_call():

@@ -1,6 +1,5 @@
 """What this machine has, in plain words: Python, torch, device, data, tools, stored runs, and time."""
 
-import contextlib
 import os
 import platform
 import shutil
@@ -34,10 +33,12 @@ def machine(folder: Path) -> list[str]:
         import torch
     except ImportError as error:
         return [*lines, f"  torch cannot be imported: {error}"]
+    from implicit_rank.train.memory import machine_bytes
+
     lines.append(f"  torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} CPU cores")
     lines += [f"  {line}" for line in cuda_lines(torch)]
-    memory = memory_gib()
-    lines.append(f"  {memory:.1f} GiB of memory" if memory else "  memory: unknown")
+    memory = machine_bytes()
+    lines.append(f"  {memory / 2**30:.1f} GiB of memory" if memory else "  memory: unknown")
     lines.append(f"  {shutil.disk_usage(folder).free / 2**30:.1f} GiB free on the disk of this folder")
     return lines
 
@@ -60,17 +61,6 @@ def cuda_lines(torch) -> list[str]:
             continue
         lines.append(f"cuda:{index}: {name}, {size:.0f} GiB, " + ("works" if works else "gives wrong numbers"))
     return lines
-
-
-def memory_gib() -> float | None:
-    """Physical memory, or what the container may use when that is less."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
-    with contextlib.suppress(OSError, ValueError):  # not Linux, or "max"
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return total / 2**30
 
 
 def found_data(root: Path) -> dict[str, bool]:

@@ -1,13 +1,12 @@
 """The sub-command `run`: bring the stored runs of one experiment up to a profile, in this process."""
 
 import argparse
-import itertools
 import time
-from collections.abc import Callable, Iterator
 
 from implicit_rank.book import members
 from implicit_rank.book.layout import BookError
 from implicit_rank.book.progress import Progress
+from implicit_rank.experiments.kit.shares import weighted
 
 
 def add_to(commands) -> None:
@@ -21,6 +20,7 @@ def run_command(args: argparse.Namespace) -> int:
     from implicit_rank.parameters import resolve_device
     from implicit_rank.store import StoreError
     from implicit_rank.sweep import facts
+    from implicit_rank.sweep.ensembles import portions
 
     if args.experiment is None:
         members.list_experiments()
@@ -39,7 +39,8 @@ def run_command(args: argparse.Namespace) -> int:
 
     try:
         with Progress() as progress:
-            for part, within in with_progress(plan, device, progress):
+            parts = portions(plan.experiment, plan.todo, device)
+            for part, within in weighted(parts, plan.experiment.cost or (lambda spec: 1.0), progress):
                 plan.experiment.run(part, device=device, progress=within, on_done=keep)
     except KeyboardInterrupt:
         print(f"\nInterrupted: {len(saved)} of {len(plan.todo)} are stored; the same command goes on from there.")
@@ -48,18 +49,3 @@ def run_command(args: argparse.Namespace) -> int:
         raise BookError(f"{error} ({len(saved)} of {len(plan.todo)} members were stored before.)") from error
     print(f"\nStored {members.counted(len(saved), 'member')} in {time.monotonic() - begun:.0f} s.")
     return 0
-
-
-def with_progress(plan: members.Plan, device: str, progress: Callable[[float, str], None]) -> Iterator[tuple]:
-    """Members that may be handed to one ``run``, with its share of the progress: all, or the experiment's batches."""
-    from implicit_rank.sweep.ensembles import portions
-
-    parts = portions(plan.experiment, plan.todo, device)
-    cost = plan.experiment.cost or (lambda spec: 1.0)
-    ends = [0.0, *itertools.accumulate(sum(map(cost, part)) for part in parts)]
-    for part, (begin, end) in zip(parts, itertools.pairwise(ends), strict=True):
-
-        def within(share: float, text: str = "", begin=begin, end=end) -> None:
-            progress((begin + share * (end - begin)) / (ends[-1] or 1.0), text)
-
-        yield part, within

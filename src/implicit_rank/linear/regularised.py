@@ -21,7 +21,7 @@ MODELS = ("uniform_l2", "nonuniform_l2", "rag", "nested_dropout", "deterministic
 
 
 @dataclass
-class Trained:
+class RegularisedDescent:
     """What :func:`train_regularised` returns.
 
     ``descent`` has series d_align, d_align_ordered, d_sub, transpose, loss, each (m, t); ``encoder`` (m, k,
@@ -75,7 +75,7 @@ def train_regularised(
     snapshots_at: Sequence[int] = (),
     stop_at: float = 0.0,
     progress: Callable[[int], None] | None = None,
-) -> Trained:
+) -> RegularisedDescent:
     """Train m linear autoencoders of one model, optimiser and width, full batch, and follow their distances.
 
     A member is a seed with its own rate and penalties: ``seeds`` (m), ``lr`` a number or (m), ``penalties``
@@ -143,7 +143,7 @@ def train_regularised(
     if rotation is not None:
         encoder, decoder = encoder @ rotation.T, rotation @ decoder
         snapshots = {step: rotation @ weights for step, weights in snapshots.items()}
-    return Trained(descent, encoder, decoder, snapshots)
+    return RegularisedDescent(descent, encoder, decoder, snapshots)
 
 
 def _place(values: Tensor, dtype: torch.dtype, device: str | torch.device) -> Tensor:

@@ -38,7 +38,7 @@ def provenance(device: str = "cpu", seconds: float | None = None, **extra) -> di
         "threads": torch.get_num_threads(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": None if seconds is None else round(float(seconds), 3),
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": peak_memory_mb(),
     }
     if device.type == "cuda":
         facts["device_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
@@ -59,7 +59,8 @@ def _device_name(device) -> str:
     return platform.processor() or platform.machine()
 
 
-def _peak_memory_mb() -> float | None:
+def peak_memory_mb() -> float | None:
+    """The peak resident memory of this process in MiB; None where the system does not tell."""
     try:
         import resource
     except ImportError:  # not on Windows

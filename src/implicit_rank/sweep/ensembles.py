@@ -1,11 +1,8 @@
-"""Which members are trained together: grouping by experiment, splitting by number and by memory."""
+"""Which members are trained together: grouping by experiment and splitting by number."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.store import Spec, unfinished_ensembles
@@ -54,41 +51,6 @@ def portions(experiment: Experiment, specs: Sequence[Spec], device: str = "cpu")
     return sorted(ensembles_of(experiment, specs, device=device), key=lambda part: min(place[spec] for spec in part))
 
 
-def split_by_memory(
-    specs: Sequence[Spec], bytes_per_member: int | Callable[[Any], int], memory: int | None, most: int | None = None
-) -> list[list[Spec]]:
-    """Split members, in order, into ensembles of at most ``memory`` bytes and about equal size.
-
-    ``bytes_per_member`` is a number or a function of the spec; ``memory`` None sets no limit. ``most`` is the
-    number of members asked for: ValueError, naming the largest ensemble that fits, when that many do not fit,
-    and when a single member does not.
-    """
-    costs = [bytes_per_member(spec) if callable(bytes_per_member) else bytes_per_member for spec in specs]
-    limit = float("inf") if memory is None else memory
-    for spec, cost in zip(specs, costs, strict=True):
-        if cost > limit:
-            raise ValueError(
-                f"not even one member fits in memory: {spec} needs {in_bytes(cost)} and there are "
-                f"{in_bytes(limit)}; use a smaller network or batch, or a larger device."
-            )
-    groups, start = [], 0
-    while start < len(specs):
-        size, total = 0, 0.0
-        while start + size < len(specs) and total + costs[start + size] <= limit and size != most:
-            total += costs[start + size]
-            size += 1
-        asked = min(most or 0, len(specs) - start)
-        if size < asked:
-            needed = in_bytes(sum(costs[start : start + asked]))
-            raise ValueError(
-                f"an ensemble of {asked} members needs {needed} and there are {in_bytes(limit)}: "
-                f"the largest that fits has {size} {'member' if size == 1 else 'members'}."
-            )
-        groups.append(list(specs[start : start + size]))
-        start += size
-    return groups if most else _even(list(specs), costs, limit, groups)
-
-
 def device_memory(device: str = "cpu") -> tuple[str, int]:
     """The kind of a device ("auto" decided) and the bytes that ensembles may take there.
 
@@ -97,18 +59,14 @@ def device_memory(device: str = "cpu") -> tuple[str, int]:
     the machine's memory.
     """
     from implicit_rank.parameters import resolve_device
+    from implicit_rank.train.memory import machine_bytes
 
     target = resolve_device(device)
     if target.type == "cuda":
         import torch
 
         return "cuda", int(_FREE_SHARE * torch.cuda.get_device_properties(target).total_memory)
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * 2**30
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        path = Path(name)
-        if path.is_file() and (text := path.read_text(encoding="ascii").strip()).isdigit():
-            total = min(total, int(text))
-    return "cpu", int(_FREE_SHARE * total)
+    return "cpu", int(_FREE_SHARE * (machine_bytes() or 4 * 2**30))
 
 
 def in_bytes(count: float) -> str:
@@ -117,14 +75,3 @@ def in_bytes(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count:.0f} B"
-
-
-def _even(specs: list, costs: list[float], limit: float, greedy: list[list]) -> list[list]:
-    """As many ensembles as the greedy split has, of sizes that differ by one, where these fit as well."""
-    count, groups = len(greedy), []
-    for i in range(count):
-        start, stop = (len(specs) * i // count, len(specs) * (i + 1) // count)
-        if sum(costs[start:stop]) > limit:
-            return greedy
-        groups.append(specs[start:stop])
-    return groups

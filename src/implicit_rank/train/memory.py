@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -35,13 +37,22 @@ def bytes_per_member(model: Autoencoder, image_shape: tuple[int, int, int], sett
 
 
 def available_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a GPU, or all that the machine has beside a CPU."""
+    """The memory that is free on a GPU, or beside a CPU all that this process may use."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    return machine_bytes() or 1 << 62  # not every system says: then nothing is refused
+
+
+def machine_bytes() -> int | None:
+    """The machine's memory in bytes, or what its control group may use where that is less; None if nobody says."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not every system says: then nothing is refused
-        return 1 << 62
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # not Linux, or "max"
+            total = min(total, int(Path(name).read_text(encoding="ascii")))
+    return total
 
 
 def largest_ensemble(

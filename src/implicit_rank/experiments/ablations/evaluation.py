@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,10 +11,10 @@ from implicit_rank.autoencoder import Autoencoder
 from implicit_rank.data.images import Images
 from implicit_rank.experiments.kit.autoencoder_run import Trained
 from implicit_rank.experiments.kit.autoencoder_training import model_of
+from implicit_rank.experiments.kit.judge import is_shipped, judge_of
 from implicit_rank.spectra import covariance_spectrum, effective_rank, singular_values
 
 PICTURES = 36  # sampled images kept
-CLASSIFIED = ("mnist", "mnist-12k")  # what the shipped classifier knows
 PROTOCOL = ev.Protocol(head="official", batch=100, watch_test=False, unit_scale=True)
 
 
@@ -73,24 +71,19 @@ def sampled(trained: Trained, codes: Tensor) -> tuple[dict[str, float], dict[str
 
 def distance(model: Autoencoder, images: Images, codes: Tensor, device: str) -> float:
     """Return the Fréchet distance in classifier features between training images and decoded codes (never an FID)."""
-    if images.name not in CLASSIFIED or images.size != 32:
+    if not is_shipped(images):
         return float("nan")
-    network, cache = classifier(device)
-    return ev.image_distance(network, images.images, ev.decoded(model.decode, codes), cache=cache, device=device).value
+    judge = judge_of(images, images.labels, images, images.labels, device)
+    return ev.image_distance(
+        judge.network, images.images, ev.decoded(model.decode, codes), cache=judge.cache, device=device
+    ).value
 
 
 def distance_of_real_images(images: Images, test: Images, device: str = "cpu") -> float:
     """Return the same distance for the test images themselves: what a perfect sampler of as many images would get."""
-    network, cache = classifier(device)
+    judge = judge_of(images, images.labels, test, test.labels, device)
     real = (part.float() / 255 for part in test.images.split(500))
-    return ev.image_distance(network, images.images, real, cache=cache, device=device).value
-
-
-@functools.lru_cache(maxsize=2)
-def classifier(device: str) -> tuple[ev.FeatureNetwork, dict]:
-    """Return the shipped MNIST classifier's features and a cache for reference statistics."""
-    network, about = ev.mnist_classifier()
-    return ev.classifier_network(network.to(device), about), {}
+    return ev.image_distance(judge.network, images.images, real, cache=judge.cache, device=device).value
 
 
 def probed(trained: Trained, train_pair: tuple[Tensor, Tensor], test_pair: tuple[Tensor, Tensor]) -> tuple[dict, dict]:

@@ -258,6 +258,7 @@ MEASURES: dict[str, Measure] = scalars(
         "batch_of_means_error",
         "preconditioner_error",
         "mu_eigenvalue_error",
+        "mu_asymmetry",
         "mu_closed_error",
         "mu_limit_error",
         "mu_top_error",

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from implicit_rank.data.images import Images
-from implicit_rank.evaluate.classifier import mnist_classifier, train_classifier
 from implicit_rank.evaluate.codes import code_spectra, collect_codes, reconstruction_error
-from implicit_rank.evaluate.image_distance import FeatureNetwork, classifier_network, decoded, image_distance
+from implicit_rank.evaluate.image_distance import decoded, image_distance
 from implicit_rank.evaluate.probes import code_deviation, train_probes
 from implicit_rank.evaluate.protocols import SUN, plan_probes
 from implicit_rank.evaluate.samplers import fit_mixture
 from implicit_rank.experiments.kit.autoencoder_run import Trained
+from implicit_rank.experiments.kit.judge import SHIPPED, judge_of
 from implicit_rank.train.randomness import generator
 
 SHOWN = 8  # pictures kept of a member, of seed 0 alone
 _SAMPLES = 7  # the word that sets the samples' random stream apart
-GREY_DIGITS = ("mnist", "mnist-12k", "digits")  # what the shipped classifier can judge
+GREY_DIGITS = (*SHIPPED, "digits")  # what the shipped classifier can judge
 
 
 def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -85,18 +85,18 @@ def sampled(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Return distances of samples, reconstructions and test images from training images, and a few pictures."""
     spec, model, device = trained.spec, trained.model, trained.device
-    network, about, cache = feature_network(spec.data, images, test, device)
+    judge = judge_of(images, labels_of(images), test, labels_of(test), device, GREY_DIGITS)
     mixture = fit_mixture(codes.cpu(), spec.components, seed=spec.seed)
     drawn = mixture.sample(spec.samples, generator(_SAMPLES, spec.seed), dtype).to(device)
 
     def distance(batches) -> float:
-        return image_distance(network, images.images, batches, cache=cache, batch=500, device=device).value
+        return image_distance(judge.network, images.images, batches, cache=judge.cache, batch=500, device=device).value
 
     scalars = {
         "distance": distance(decoded(model.decode, drawn)),
         "distance_reconstructed": distance(decoded(model.decode, codes)),
         "distance_floor": distance(part.to(device).float() / 255 for part in test.images.split(500)),
-        "classifier_error": about,
+        "classifier_error": judge.error,
         "mixture_rank": float(mixture.rank),
         "mixture_converged": float(mixture.converged),
     }
@@ -107,28 +107,6 @@ def sampled(
             "pictures_reconstructed": _pixels(model(shown).reconstruction),
         }
     return scalars, pictures
-
-
-_NETWORKS: dict[tuple, tuple[FeatureNetwork, float, dict]] = {}
-
-
-def feature_network(name: str, images: Images, test: Images, device: str) -> tuple[FeatureNetwork, float, dict]:
-    """Return the network whose features carry the distance, its test error, and a cache for reference statistics.
-
-    Grey digits have the classifier that comes with the package; for other images one is trained on them, the same
-    whenever the images are the same.
-    """
-    key = (name, images.n, test.n, images.size, device)
-    if key not in _NETWORKS:
-        if name in GREY_DIGITS and images.size == 32:
-            classifier, about = mnist_classifier()
-            error = 1 - float(about["test accuracy"])
-        else:
-            labels, test_labels = labels_of(images), labels_of(test)
-            classifier, errors = train_classifier(images.images, labels, test.images, test_labels, device=device)
-            classifier, about, error = classifier.requires_grad_(False), {}, errors.final
-        _NETWORKS[key] = (classifier_network(classifier.to(device), about), error, {})
-    return _NETWORKS[key]
 
 
 def exact(images: Images) -> Images:

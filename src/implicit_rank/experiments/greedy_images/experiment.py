@@ -12,7 +12,7 @@ from implicit_rank.experiments.kit.autoencoder_run import cost, ensembles, estim
 from implicit_rank.experiments.kit.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.kit.result import Progress, Result
 from implicit_rank.experiments.register import Experiment
-from implicit_rank.parameters import option, resolve_device
+from implicit_rank.parameters import option
 
 __all__ = ["MEASURES", "GreedyImages", "batches", "cost", "estimate", "presets", "run", "size"]
 
@@ -192,17 +192,7 @@ def run(
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Train and measure all members; resumable, see :func:`run_autoencoders`. On a CPU one by one, in this order."""
-    if resolve_device(device).type != "cpu":
-        return run_autoencoders(specs, evaluate, device, progress, on_done)
-    results = []
-    for i, spec in enumerate(specs):
-
-        def within(share: float, text: str = "", i=i) -> None:
-            if progress is not None:
-                progress((i + share) / len(specs), text)
-
-        results += run_autoencoders([spec], evaluate, device, within, on_done)
-    return results
+    return run_autoencoders(specs, evaluate, device, progress, on_done)
 
 
 def batches(specs: Sequence[GreedyImages], memory: int | None = None, device: str = "cpu") -> list[list]:

@@ -15,6 +15,7 @@ from implicit_rank import data as datasets
 from implicit_rank.chain import initial_layer
 from implicit_rank.experiments.greedy_rank.measures import MEASURES
 from implicit_rank.experiments.kit.result import Result
+from implicit_rank.experiments.kit.shares import weighted
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.linear.deep import DeepMember, train_deep
 from implicit_rank.linear.loop import Descent, recording_steps
@@ -149,19 +150,16 @@ def run(
         for members in [sorted(group, key=lambda spec: spec.depth)]
         for i in range(0, len(members), batch)
     ]
-    total, done, results = sum(map(_cost, specs)) or 1, 0.0, {}
-    for members in batches:
-        cost = sum(map(_cost, members))
+    results = {}
+    for members, within in weighted(batches, _cost, progress):
 
-        def report(step: int, members=members, cost=cost, done=done) -> None:
-            if progress is not None:
-                progress((done + cost * step / members[0].steps) / total, f"{len(members)} members, step {step}")
+        def report(step: int, members=members, within=within) -> None:
+            within(step / members[0].steps, f"{len(members)} members, step {step}")
 
         for result in _run_batch(members, target, report):
             results[result.spec] = result
             if on_done is not None:
                 on_done(result)
-        done += cost
     return [results[spec] for spec in specs]
 
 

@@ -6,21 +6,13 @@ import functools
 import math
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from implicit_rank.data.images import Images
-from implicit_rank.evaluate import (
-    FeatureNetwork,
-    classifier_network,
-    image_distance,
-    inception_network,
-    mnist_classifier,
-    train_classifier,
-)
+from implicit_rank.evaluate import FeatureNetwork, image_distance, inception_network
+from implicit_rank.experiments.kit.judge import is_shipped, judge_of
 
 SMALLEST = 16  # pixels: the classifier takes no smaller images
-_CLASSIFIERS: dict[str, FeatureNetwork] = {}
 
 
 def distances(
@@ -53,24 +45,13 @@ def _is(network: FeatureNetwork | str) -> bool:
 
 
 def classifier_for(images: Images, test: Images, device: str) -> FeatureNetwork | str:
-    """Return the classifier shipped for MNIST; for other labelled images one trained on them; else the reason."""
-    if images.name in ("mnist", "mnist-12k") and tuple(images.images.shape[1:]) == (1, 32, 32):
-        return on(device, *mnist_classifier())
-    if images.labels is None or test.labels is None:
-        return "these images have no labels to train a classifier with"
-    if images.size < SMALLEST:
-        return f"a classifier needs images of at least {SMALLEST} pixels"
-    key = images.digest()
-    if key not in _CLASSIFIERS:  # one for all models on these images
-        classifier, errors = train_classifier(images.images, images.labels, test.images, test.labels, device=device)
-        about = {"data": images.name, "test accuracy": round(1 - errors.final, 4)}
-        _CLASSIFIERS[key] = on(device, classifier, about)
-    return _CLASSIFIERS[key]
-
-
-def on(device: str, classifier, about: dict) -> FeatureNetwork:
-    """Return a classifier's feature network on a device."""
-    return classifier_network(classifier.to(torch.device(device)), about)
+    """The classifier shipped for MNIST; for other labelled images one trained on them; else the reason for none."""
+    if not is_shipped(images):
+        if images.labels is None or test.labels is None:
+            return "these images have no labels to train a classifier with"
+        if images.size < SMALLEST:
+            return f"a classifier needs images of at least {SMALLEST} pixels"
+    return judge_of(images, images.labels, test, test.labels, device).network
 
 
 @functools.lru_cache(maxsize=2)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
-
-import torch
 
 from implicit_rank.experiments.irmae_images.evaluation import evaluate
 from implicit_rank.experiments.irmae_images.measures import MEASURES
@@ -14,6 +14,7 @@ from implicit_rank.experiments.irmae_images.supervised import run_supervised
 from implicit_rank.experiments.kit.autoencoder_run import cost, ensembles, estimate, run_autoencoders, size
 from implicit_rank.experiments.kit.autoencoder_spec import AutoencoderSpec
 from implicit_rank.experiments.kit.result import Progress, Result
+from implicit_rank.experiments.kit.shares import weighted
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option, resolve_device
 
@@ -117,31 +118,18 @@ def run(
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Train and measure all members, on a CPU in the order given; autoencoders are resumable."""
-    device = str(resolve_device(device))
-    parts = _parts(specs, device)
-    weights = [sum(cost(spec) for spec in part) for part in parts]
-    total, done, results = sum(weights) or 1.0, 0.0, {}
-    for part, weight in zip(parts, weights, strict=True):
-
-        def report(share: float, text: str, weight=weight, done=done) -> None:
-            if progress is not None:
-                progress((done + weight * share) / total, text)
-
+    device, results = str(resolve_device(device)), {}
+    kind = operator.attrgetter("supervised")
+    # on CUDA all autoencoders first, so that they are trained together where they fit
+    order = specs if device == "cpu" else sorted(specs, key=kind)
+    parts = [list(part) for _, part in itertools.groupby(order, key=kind)]
+    for part, report in weighted(parts, cost, progress):
         if part[0].supervised:
             finished = run_supervised(part, device, report, on_done)
         else:
             finished = run_autoencoders(part, evaluate, device, report, on_done)
         results |= {result.spec: result for result in finished}
-        done += weight
     return [results[spec] for spec in specs]
-
-
-def _parts(specs: Sequence[IrmaeImages], device: str) -> list[list[IrmaeImages]]:
-    """Return single members in the order given on a CPU; on CUDA all autoencoders, then the baselines."""
-    if torch.device(device).type == "cpu":
-        return [[spec] for spec in specs]
-    kinds = ([spec for spec in specs if not spec.supervised], [spec for spec in specs if spec.supervised])
-    return [part for part in kinds if part]
 
 
 def batches(specs: Sequence[IrmaeImages], memory: int | None = None, device: str = "cpu") -> list[list]:

@@ -14,7 +14,6 @@ from implicit_rank.experiments.irmae_images.labels import empty_errors, label_si
 from implicit_rank.experiments.kit.autoencoder_training import data
 from implicit_rank.experiments.kit.result import Progress, Result
 from implicit_rank.nets import build_networks
-from implicit_rank.parameters import resolve_device
 from implicit_rank.train.randomness import generator
 
 _STREAM = 5
@@ -29,7 +28,7 @@ def run_supervised(
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Train a network for every number of labels and return its errors in the form of the probes'."""
-    device, results = str(resolve_device(device)), []
+    results = []
     for number, spec in enumerate(specs):
         began = time.perf_counter()
 

@@ -23,6 +23,7 @@ from implicit_rank.experiments.kit.autoencoder_training import (
     trained,
 )
 from implicit_rank.experiments.kit.result import Progress, Result
+from implicit_rank.experiments.kit.shares import weighted
 from implicit_rank.parameters import resolve_device
 from implicit_rank.train import History, train
 from implicit_rank.train.memory import available_bytes, bytes_per_member, largest_ensemble
@@ -88,14 +89,11 @@ def run_autoencoders(
     those of the profile paper, from which a changed measurement is taken without training again.
     """
     device = str(resolve_device(device))
-    parts = ensembles(specs, device)
-    weights = [sum(cost(spec) for spec in part) for part in parts]
-    total, done, results = sum(weights) or 1.0, 0.0, {}
-    for part, weight in zip(parts, weights, strict=True):
+    results = {}
+    for part, within in weighted(ensembles(specs, device), cost, progress):
 
-        def report(share: float, text: str, part=part, weight=weight, done=done) -> None:
-            if progress is not None:
-                progress((done + weight * share) / total, f"{describe(part)}: {text}")
+        def report(share: float, text: str, part=part, within=within) -> None:
+            within(share, f"{describe(part)}: {text}")
 
         for result in run_ensemble(part, evaluate, device, report):
             results[result.spec] = result
@@ -104,7 +102,6 @@ def run_autoencoders(
         if part[0].profile != "paper":  # a long training is kept for measurements that nobody has thought of yet
             for stage in STAGES:
                 stage_file(part, stage).remove()
-        done += weight
     return [results[spec] for spec in specs]
 
 

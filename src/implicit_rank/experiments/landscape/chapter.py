@@ -12,7 +12,7 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments, moments_with
 from implicit_rank.experiments.landscape.descent import descend_from_random_starts, plane_descent, root_checks
-from implicit_rank.linear.regularised import Trained
+from implicit_rank.linear.regularised import RegularisedDescent
 from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option
 from implicit_rank.theory import landscape as theory
 
@@ -59,7 +59,7 @@ class LandscapeChapter(Parameters):
         moments, _, lam = self.instance()
         return root_checks(moments, lam, 30 if self.profile == "smoke" else 100, self.seed)
 
-    def descents(self) -> Trained:
+    def descents(self) -> RegularisedDescent:
         """Gradient descent from the random starts; shorter at smoke."""
         moments, _, lam = self.instance()
         lengths = 10 if self.profile == "smoke" else 25
@@ -67,7 +67,7 @@ class LandscapeChapter(Parameters):
             warnings.simplefilter("ignore")
             return descend_from_random_starts(moments, lam, self.starts, self.seed, lengths=lengths)
 
-    def arrived(self, trained: Trained) -> int:
+    def arrived(self, trained: RegularisedDescent) -> int:
         """How many descents have come to the global minimum, up to signs and a tenth in every entry."""
         moments, s, lam = self.instance()
         goal, _ = theory.stationary_point(moments.U, s, lam, self.minimum())

@@ -11,7 +11,7 @@ from torch import Tensor
 from implicit_rank.data.moments import SecondMoments
 from implicit_rank.linear.loop import descend, recording_steps
 from implicit_rank.linear.optimisers import GradientDescent
-from implicit_rank.linear.regularised import Trained, train_regularised
+from implicit_rank.linear.regularised import RegularisedDescent, train_regularised
 from implicit_rank.theory import landscape as theory
 
 
@@ -78,7 +78,7 @@ def find_roots(C: Tensor, lam: Tensor, count: int, seed: int, rounds: int = 120)
 
 def descend_from_random_starts(
     moments: SecondMoments, lam: Tensor, starts: int, seed: int, spread: float = 0.5, lengths: float = 60.0
-) -> Trained:
+) -> RegularisedDescent:
     """Run gradient descent on loss (3) from Gaussian starts for ``lengths`` condition numbers of steps."""
     s, k = moments.eigenvalues, len(lam)
     values = theory.l2_hessian_eigenvalues(s, lam, k)

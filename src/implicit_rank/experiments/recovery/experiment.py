@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from implicit_rank.experiments.kit.result import Result
+from implicit_rank.experiments.kit.shares import weighted
 from implicit_rank.experiments.recovery.measures import MEASURES
 from implicit_rank.experiments.recovery.run import cost, run_batch
 from implicit_rank.experiments.register import Experiment
@@ -199,20 +200,18 @@ def run(
     for spec in specs:
         groups.setdefault(tuple(getattr(spec, name) for name in _SHARED), []).append(spec)
     batches = [group[i : i + batch] for group in groups.values() for i in range(0, len(group), batch)]
-    total, done, results = sum(map(cost, specs)) or 1, 0.0, {}
-    for members in batches:
-        share = sum(map(cost, members))
+    results = {}
+    for members, within in weighted(batches, cost, progress):
 
-        def report(step: int, members=members, share=share, done=done) -> None:
-            if progress is not None:
-                text = f"{members[0].model}, {members[0].optimiser}, k = {members[0].k}: step {step}"
-                progress((done + share * step / members[0].steps) / total, text)
+        def report(step: int, members=members, within=within) -> None:
+            within(
+                step / members[0].steps, f"{members[0].model}, {members[0].optimiser}, k = {members[0].k}: step {step}"
+            )
 
         for result in run_batch(members, target, report):
             results[result.spec] = result
             if on_done is not None:
                 on_done(result)
-        done += share
     return [results[spec] for spec in specs]
 
 

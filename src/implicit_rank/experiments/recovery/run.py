@@ -14,7 +14,7 @@ from implicit_rank import data as datasets
 from implicit_rank.data.moments import SecondMoments
 from implicit_rank.experiments.kit.result import Result
 from implicit_rank.experiments.recovery import settings
-from implicit_rank.linear.regularised import Trained, dead_units, train_regularised
+from implicit_rank.linear.regularised import RegularisedDescent, dead_units, train_regularised
 
 LEVELS = (0.3, 0.2, 0.1, 0.05, 0.01)
 SNAPSHOTS = (0, 1000, 5000, 10_000)  # the columns of Figure 3
@@ -94,7 +94,9 @@ def run_batch(specs: Sequence, device: str, report: Callable[[int], None]) -> li
     return [_result(spec, j, trained, moments, lambdas[j], seconds) for j, spec in enumerate(specs)]
 
 
-def _result(spec, j: int, trained: Trained, moments: SecondMoments, lambdas: Tensor, seconds: float) -> Result:
+def _result(
+    spec, j: int, trained: RegularisedDescent, moments: SecondMoments, lambdas: Tensor, seconds: float
+) -> Result:
     series = {name: value[j].double() for name, value in trained.descent.series.items()}
     steps = trained.descent.steps
     s, U = moments.top(spec.k)

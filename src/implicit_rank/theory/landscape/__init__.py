@@ -16,13 +16,7 @@ from implicit_rank.theory.landscape.hessian import (
     rotation_curvature,
     scaling_curvature,
 )
-from implicit_rank.theory.landscape.losses import (
-    l2_gradients,
-    l2_loss,
-    principal_axes,
-    reconstruction_gradients,
-    reconstruction_loss,
-)
+from implicit_rank.theory.landscape.losses import l2_gradients, l2_loss, reconstruction_gradients, reconstruction_loss
 from implicit_rank.theory.landscape.nested_dropout import (
     best_prior,
     nested_dropout_bound_printed,
@@ -70,7 +64,6 @@ __all__ = [
     "plane_gradient",
     "plane_loss",
     "plane_point",
-    "principal_axes",
     "printed_stationary_point",
     "reconstruction_gradients",
     "reconstruction_loss",

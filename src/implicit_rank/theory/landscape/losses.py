@@ -129,15 +129,3 @@ def spectrum(s: Tensor, k: int | None = None) -> Tensor:
             what = f"the last of the top {k} axes is not identifiable"
         raise ValueError(f"eigenvalues {i} and {i + 1} are equal ({s[i]:.6g}), so {what}.")
     return s
-
-
-def principal_axes(C: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return all eigenvalues ``(D,)`` of C, descending, and all eigenvectors ``(D, D)`` as columns, for width k.
-
-    Raises ValueError for a C that is not square and symmetric, for k outside 1..D-1, and where the top k
-    eigenvalues are not positive and distinct.
-    """
-    C = second_moments(C)
-    latent_width(k, len(C))
-    s, U = torch.linalg.eigh((C + C.T) / 2)
-    return spectrum(s.flip(0).clamp(min=0), k), U.flip(1)
