@@ -125,3 +125,23 @@ def test_a_pair_takes_alternative_text_for_whatever_tab_it_has():
     assert known["alt-samples"]("a cat ") == known["alt-live"]("a cat ") == "a cat "
     with pytest.raises(KeyError):
         known["alternative"]
+
+
+def test_an_axis_without_a_number_is_no_reason_to_fail(page):
+    """A folder of a hundred pictures may be too small for a measure: its panel is empty then, and the others stand."""
+    from implicit_rank.figures.kit.style import canvas, house, plain_numbers
+
+    def draw(records):
+        with house():
+            figure, axes = canvas(1, 2, sharex=True)
+            for axis, values in zip(axes, ([np.nan, np.nan], [3.0, 4.0]), strict=True):
+                axis.plot([1, 2], values)
+                axis.set(xscale="log", yscale="log")
+                plain_numbers(axis.yaxis)
+        return figure
+
+    page.show("mice", draw, "all", [])
+    figure = page.shown[0][1]
+    figure.draw_without_rendering()
+    assert [axis.get_yscale() for axis in figure.axes] == ["linear", "log"]
+    assert [axis.get_xscale() for axis in figure.axes] == ["log", "log"]

@@ -20,7 +20,7 @@ from implicit_rank.book.layout import BookError, find_layout
 from implicit_rank.claims.judging import Judgement
 from implicit_rank.experiments import register
 from implicit_rank.figures.kit import captions, cost
-from implicit_rank.figures.kit.style import nothing
+from implicit_rank.figures.kit.style import nothing, settle
 from implicit_rank.glue import glue
 from implicit_rank.parameters import Parameters, resolve_device
 from implicit_rank.store import Record, Spec, library, live_record, provenance
@@ -137,5 +137,7 @@ class Page:
 
     def _put(self, name: str, tab: str, figure: Any, words: str) -> None:
         print(f"{TABS.get(tab, tab)}. {words}".rstrip())  # for a notebook; a page takes figure and words by name
+        if hasattr(figure, "axes"):
+            settle(figure)
         glue(f"fig-{name}-{tab}", figure)
         glue(f"runs-{name}-{tab}", words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -114,3 +115,14 @@ def plain_ticks(axis, values: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator(list(values)))
     axis.set_major_formatter("{x:,g}")
     axis.set_minor_locator(NullLocator())
+
+
+def settle(figure: Figure) -> None:
+    """Give up the logarithm of every axis on which no number is positive, its twins' included: it cannot be drawn."""
+    for axes in figure.axes:
+        for name in ("x", "y"):
+            axis, twins = getattr(axes, f"{name}axis"), getattr(axes, f"get_shared_{name}_axes")().get_siblings(axes)
+            least = min(getattr(twin.dataLim, f"minpos{name}") for twin in twins)
+            if axis.get_scale() == "log" and not math.isfinite(least):
+                getattr(axes, f"set_{name}scale")("linear")
+                axis.set_ticks([])
