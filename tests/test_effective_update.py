@@ -100,9 +100,9 @@ def test_bad_specs_are_refused(fields, sentence):
 
 
 def test_the_chapter_turns_its_parameters_into_runs():
-    specs = EffectiveMatrixChapter(depths=(2, 4), seeds=(5, 6), width=3, alpha=2.0).specs()
+    specs = EffectiveMatrixChapter(depths=(2, 4), seeds=(5, 6), width=4, alpha=2.0).specs()
     assert [(s.depth, s.seed) for s in specs] == [(2, 5), (2, 6), (4, 5), (4, 6)]
-    assert {(s.width, s.alpha) for s in specs} == {(3, 2.0)}
+    assert {(s.width, s.alpha) for s in specs} == {(4, 2.0)}
     assert {s.profile for s in specs} == {"quick"}
     assert len(EffectiveMatrixChapter(profile="smoke").specs()) == 2
 
@@ -114,7 +114,7 @@ def test_the_chapter_refuses_bad_parameters(fields):
 
 
 def test_the_errors_of_the_chapters_figure_shrink_in_proportion_to_the_step():
-    errors = EffectiveMatrixChapter(depths=(1, 2, 4), width=3).update_errors([1e-2, 1e-4])
+    errors = EffectiveMatrixChapter(depths=(1, 2, 4), width=4).update_errors([1e-2, 1e-4])
     assert list(errors) == [1, 2, 4]
     assert max(errors[1]) < 1e-10  # one layer is gradient descent itself
     for depth in (2, 4):

@@ -21,9 +21,9 @@ SHARINGS = (None, "all", "transpose", "pairs")
 def initial_layer(
     width: int, init: str = "default", generator: torch.Generator | None = None, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Draw one square weight ``(width, width)`` the way ``init`` says.
+    """Draw one square weight `(width, width)` the way `init` says.
 
-    "default" is ``nn.Linear``'s own start, U(-1/sqrt d, 1/sqrt d), which is what Sun 2021 (3.1) must mean by its
+    "default" is `nn.Linear`'s own start, U(-1/sqrt d, 1/sqrt d), which is what Sun 2021 (3.1) must mean by its
     standard start and what Jing 2020's released code uses; "he" is the normal start with variance 2/d;
     "orthogonal" is a Haar-random orthogonal matrix (Sun 2021, 2.3).
     """
@@ -37,7 +37,7 @@ def initial_map(
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Draw one weight ``(outputs, inputs)`` of any shape; a square one is :func:`initial_layer`'s, bit for bit.
+    """Draw one weight `(outputs, inputs)` of any shape; a square one is `initial_layer`'s, bit for bit.
 
     Variances go by the number of inputs; "orthogonal" is semi-orthogonal, so all singular values are one. In 16 bits
     it is drawn in float32 and rounded.
@@ -55,25 +55,25 @@ def initial_map(
 
 
 class LinearChain(nn.Module):
-    """A product of ``depth`` bias-free square linear maps, to be put at an autoencoder's bottleneck.
+    """A product of `depth` bias-free square linear maps, to be put at an autoencoder's bottleneck.
 
-    It computes ``W_N ... W_1 z`` for codes ``z`` of shape ``(..., width)``. The function class is that of one
+    It computes `W_N ... W_1 z` for codes `z` of shape `(..., width)`. The function class is that of one
     linear map; what changes is the path of gradient descent (Jing 2020, eq. 1; Sun 2021, 2.1).
 
-    Parameters: ``init`` is "default", "he" or "orthogonal" (see :func:`initial_layer`); ``scale`` multiplies the
-    start of the whole product W_e, so each layer gets ``scale ** (1 / depth)`` (Sun 2021, 2.3); ``alpha``
-    re-parameterises W_i = alpha * What_i without changing the start (Sun 2021, 2.4); ``sharing`` is None, "all"
+    Parameters: `init` is "default", "he" or "orthogonal" (see `initial_layer`); `scale` multiplies the
+    start of the whole product W_e, so each layer gets `scale ** (1 / depth)` (Sun 2021, 2.3); `alpha`
+    re-parameterises W_i = alpha * What_i without changing the start (Sun 2021, 2.4); `sharing` is None, "all"
     (one matrix used everywhere; Jing 2020, Fig. 11), "transpose" (W and its transpose in turn) or "pairs" (W_1,
-    W_1, W_2, W_2, ...: neighbours share; an odd last map stands alone); ``activation`` is a function put
-    between the maps (Jing 2020, Fig. 10); ``frozen`` keeps the maps at their start (Jing 2020, Fig. 9);
-    ``generator`` draws the start; ``inner`` caps the rank: the maps are ``(inner, width)``, ``(inner, inner)``, ...,
-    ``(width, inner)``, so at least two of them, none shared (Sun 2021, 3.2). Numbers may be NumPy's. Raises
+    W_1, W_2, W_2, ...: neighbours share; an odd last map stands alone); `activation` is a function put
+    between the maps (Jing 2020, Fig. 10); `frozen` keeps the maps at their start (Jing 2020, Fig. 9);
+    `generator` draws the start; `inner` caps the rank: the maps are `(inner, width)`, `(inner, inner)`, ...,
+    `(width, inner)`, so at least two of them, none shared (Sun 2021, 3.2). Numbers may be NumPy's. Raises
     ValueError, in one sentence, for anything else.
 
-    A ``state_dict`` also holds, as text in a uint8 tensor, the shape, ``alpha``, ``scale``, ``sharing`` and the name of
-    the activation: without them the weights mean another map. ``load_state_dict`` into a chain of others is
-    a ValueError that names both. A state saved without them lacks the key ``_extra_state``, which PyTorch
-    reports as missing; ``strict=False`` takes its weights as they are.
+    A `state_dict` also holds, as text in a uint8 tensor, the shape, `alpha`, `scale`, `sharing` and the name of
+    the activation: without them the weights mean another map. `load_state_dict` into a chain of others is
+    a ValueError that names both. A state saved without them lacks the key `_extra_state`, which PyTorch
+    reports as missing; `strict=False` takes its weights as they are.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class LinearChain(nn.Module):
     @classmethod
     @torch.no_grad()
     def from_matrix(cls, matrix: Tensor, rank: int, alpha: float = 1.0) -> LinearChain:
-        """Return two maps of inner width ``rank`` whose product is the best approximation of ``matrix`` (d, d).
+        """Two maps of inner width `rank` whose product is the best approximation of `matrix` (d, d).
 
         With the truncated SVD U S V^T they are W_1 = sqrt(S) V^T and W_2 = U sqrt(S): balanced, and the start of
         Sun 2021's second stage (3.2). The SVD is float64, the maps have the matrix's dtype and device. A singular
@@ -155,11 +155,11 @@ class LinearChain(nn.Module):
         return chain
 
     def layers(self) -> list[Tensor]:
-        """Return the maps W_1, ..., W_N as they act, each ``(out, in)``, alpha included."""
+        """The maps W_1, ..., W_N as they act, each `(out, in)`, alpha included."""
         return self._in_order([self.alpha * weight for weight in self.weights])
 
     def raw_layers(self) -> list[Tensor]:
-        """Return the maps What_1, ..., What_N without alpha: the parameters or views of them, shared ones repeated."""
+        """The maps What_1, ..., What_N without alpha: the parameters or views of them, shared ones repeated."""
         return self._in_order(list(self.weights))
 
     def _in_order(self, weights: list[Tensor]) -> list[Tensor]:
@@ -179,7 +179,7 @@ class LinearChain(nn.Module):
         return self
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Map codes ``(..., width)`` to codes ``(..., width)``."""
+        """Map codes `(..., width)` to codes `(..., width)`."""
         for i, layer in enumerate(self.layers()):
             if i and self.activation is not None:
                 codes = self.activation(codes)
@@ -187,7 +187,7 @@ class LinearChain(nn.Module):
         return codes
 
     def effective_matrix(self) -> Tensor:
-        """Return ``W_e = W_N ... W_1`` ``(width, width)``, differentiable; ValueError with an activation between.
+        """`W_e = W_N ... W_1` `(width, width)`, differentiable; ValueError with an activation between.
 
         Book: eq-effective
         """
@@ -200,7 +200,7 @@ class LinearChain(nn.Module):
 
     @torch.no_grad()
     def collapse(self) -> nn.Linear:
-        """Return the one bias-free ``nn.Linear`` that acts as the chain does, in the weights' own precision."""
+        """The one bias-free `nn.Linear` that acts as the chain does, in the weights' own precision."""
         kind = self.weights[0].device.type
         with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext():
             effective = self.effective_matrix()
@@ -211,10 +211,10 @@ class LinearChain(nn.Module):
         return linear
 
     def parameter_groups(self, lr: float) -> list[dict]:
-        """Return optimiser groups with the maps' learning rate divided by N (Sun 2021, 2.5); none of frozen maps.
+        """Optimiser groups with the maps' learning rate divided by N (Sun 2021, 2.5); none of frozen maps.
 
         The division keeps the largest coefficient of the preconditioner, about N sigma_1^2, from growing with N.
-        An activation's own parameters, if any, are a group at ``lr`` itself.
+        An activation's own parameters, if any, are a group at `lr` itself.
         """
         if not _is_positive(real(lr)):
             raise ValueError(f"lr must be a positive finite number, not {lr!r}.")
@@ -223,9 +223,9 @@ class LinearChain(nn.Module):
         return groups + ([{"params": own, "lr": lr}] if own else [])
 
     def get_extra_state(self) -> Tensor:
-        """Return what the weights mean, as JSON text in a uint8 tensor: the ``_extra_state`` of a ``state_dict``.
+        """What the weights mean, as JSON text in a uint8 tensor: the `_extra_state` of a `state_dict`.
 
-        A tensor, so that ``torch.load(weights_only=True)`` and safetensors take it; of bytes, so that no cast rounds
+        A tensor, so that `torch.load(weights_only=True)` and safetensors take it; of bytes, so that no cast rounds
         it; and no buffer, so that it is never stacked over an ensemble, moved or traced.
         """
         return torch.tensor(list(json.dumps(self._meaning()).encode()), dtype=torch.uint8)

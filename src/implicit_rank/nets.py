@@ -1,7 +1,7 @@
 """Encoders and decoders: the papers' convolutional nets and one for other image sizes.
 
-Every net is a plain ``nn.Sequential`` without state of its own (no BatchNorm, no dropout, nothing in place), so that
-``torch.func`` can stack the parameters of many members and run them together.
+Every net is a plain `nn.Sequential` without state of its own (no BatchNorm, no dropout, nothing in place), so that
+`torch.func` can stack the parameters of many members and run them together.
 """
 
 import math
@@ -39,7 +39,7 @@ def build_networks(
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return an encoder, images ``(b, c, h, w)`` -> ``(b, encoder_outputs)``, and a decoder, ``(b, d)`` -> images.
+    """An encoder, images `(b, c, h, w)` -> `(b, encoder_outputs)`, and a decoder, `(b, d)` -> images.
 
     Architectures (every stage is a 4 x 4 convolution, stride 2, padding 1, unless stated; ReLU between stages):
 
@@ -55,15 +55,15 @@ def build_networks(
       linear layer; mirrored.
 
     The shapes nets go down to one pixel, so they take any side that is a power of two: a side of 16 drops the widest
-    stage (channels 32, 64, 128), one of 64 adds a stage of 512. ``channel_factor`` scales every inner channel number
-    (rounded, at least 1) and leaves images and codes alone. ``encoder_outputs`` (default: ``code_width``) is
+    stage (channels 32, 64, 128), one of 64 adds a stage of 512. `channel_factor` scales every inner channel number
+    (rounded, at least 1) and leaves images and codes alone. `encoder_outputs` (default: `code_width`) is
     2 d for a VAE's means and log-variances.
 
-    ``start`` is "default", PyTorch's own (weights and biases U(-1/sqrt(fan), 1/sqrt(fan))), or "he": normal weights
+    `start` is "default", PyTorch's own (weights and biases U(-1/sqrt(fan), 1/sqrt(fan))), or "he": normal weights
     of variance 2/fan and zero biases. PyTorch's fan of a transposed convolution counts its outputs, and "default"
     keeps that; "he" takes the number of inputs that one output pixel sums, c k^2 / stride^2, so that it keeps the
-    size of signals. ``generator`` draws every start (encoder, then decoder, each front to back); None is PyTorch's
-    global one. ``output`` is the decoder's last function: "tanh" (released code, although images are in [0, 1]) or
+    size of signals. `generator` draws every start (encoder, then decoder, each front to back); None is PyTorch's
+    global one. `output` is the decoder's last function: "tanh" (released code, although images are in [0, 1]) or
     "sigmoid" (its VAE). Raises ValueError, in one sentence, where the net does not fit the image or an option.
     """
     channels, height, width = _checked_shape(image_shape)
@@ -95,7 +95,7 @@ def build_networks(
 
 @torch.no_grad()
 def draw_start(layer: nn.Module, start: str, generator: torch.Generator | None) -> None:
-    """Overwrite one layer's weight and bias by a start, "default" or "he" (see :func:`build_networks`)."""
+    """Overwrite one layer's weight and bias by a start, "default" or "he" (see `build_networks`)."""
     if not isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         return
     if start == "he":

@@ -9,7 +9,7 @@ from implicit_rank.parameters.numbers import real, whole
 
 
 def singular_values(matrix: Tensor) -> Tensor:
-    """Return the singular values ``(..., k)`` of ``matrix`` ``(..., a, b)``, descending, in float64.
+    """The singular values `(..., k)` of `matrix` `(..., a, b)`, descending, in float64.
 
     Rows of non-finite matrices come back as NaN, so that one diverged member does not stop an ensemble. ValueError for
     a vector.
@@ -23,7 +23,7 @@ def singular_values(matrix: Tensor) -> Tensor:
 
 
 def covariance_spectrum(codes: Tensor) -> Tensor:
-    """Return the singular values of the centred covariance of ``codes`` ``(..., n, d)``, descending (Jing 2020, 4.1).
+    """The singular values of the centred covariance of `codes` `(..., n, d)`, descending (Jing 2020, 4.1).
 
     The first min(n, d) of them: the others are zero. The divisor is n - 1. They are the squares of the singular
     values of the centred code matrix over n - 1, so a threshold t on this spectrum is the threshold sqrt(t) on
@@ -39,10 +39,10 @@ def covariance_spectrum(codes: Tensor) -> Tensor:
 
 
 def numerical_rank(singular_values: Tensor, threshold: float = 0.01) -> Tensor:
-    """Count the singular values ``(..., k)`` above ``threshold`` times the largest (Sun 2021, 3.1): integers ``(...)``.
+    """Count the singular values `(..., k)` above `threshold` times the largest (Sun 2021, 3.1): integers `(...)`.
 
     An all-zero spectrum has rank 0. Raises ValueError for a negative or non-finite value, a threshold outside [0, 1),
-    and several spectra that are not each descending: a matrix goes through :func:`singular_values` first.
+    and several spectra that are not each descending: a matrix goes through `singular_values` first.
     """
     if real(threshold) is None or not 0 <= threshold < 1:
         raise ValueError(f"threshold must lie in [0, 1), not {threshold}.")
@@ -53,11 +53,11 @@ def numerical_rank(singular_values: Tensor, threshold: float = 0.01) -> Tensor:
 
 
 def effective_rank(singular_values: Tensor) -> Tensor:
-    """Return the exponential of the entropy of the normalised spectrum ``(..., k)`` (Roy and Vetterli 2007).
+    """The exponential of the entropy of the normalised spectrum `(..., k)` (Roy and Vetterli 2007).
 
     It needs no threshold: k equal values give k, one dominant value gives 1; an all-zero spectrum has none (NaN), nor
     has one with NaN. Raises ValueError for a negative value, and for several spectra that are not each descending:
-    a matrix goes through :func:`singular_values` first.
+    a matrix goes through `singular_values` first.
     """
     values = _spectra(singular_values)
     share = values / values.sum(dim=-1, keepdim=True)
@@ -65,7 +65,7 @@ def effective_rank(singular_values: Tensor) -> Tensor:
 
 
 def _spectra(singular_values: Tensor) -> Tensor:
-    """Return spectra ``(..., k)``, NaN allowed; ValueError for what cannot be one, such as a matrix of codes."""
+    """Spectra `(..., k)`, NaN allowed; ValueError for what cannot be one, such as a matrix of codes."""
     values = torch.as_tensor(singular_values)
     if values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError("singular_values needs at least one value along its last axis.")
@@ -81,9 +81,9 @@ def _spectra(singular_values: Tensor) -> Tensor:
 
 
 def squared_cosines(W2: Tensor, U: Tensor) -> Tensor:
-    """Return cos^2 of the angle between axis i and decoder column j, ``(..., k, k)``.
+    """Cos^2 of the angle between axis i and decoder column j, `(..., k, k)`.
 
-    W2 is ``(..., D, k)``; U is ``(D, k)`` with unit columns. A zero column of W2 has no direction and
+    W2 is `(..., D, k)`; U is `(D, k)` with unit columns. A zero column of W2 has no direction and
     scores 0 against every axis.
     """
     W2, U = torch.as_tensor(W2), torch.as_tensor(U)
@@ -96,7 +96,7 @@ def squared_cosines(W2: Tensor, U: Tensor) -> Tensor:
 
 
 def axis_distance(W2: Tensor, U: Tensor) -> Tensor:
-    """Return d_align ``(...)`` of decoders ``(..., D, k)`` from axes ``(D, k)`` (Bao 2020, Definition 7.1).
+    """D_align `(...)` of decoders `(..., D, k)` from axes `(D, k)` (Bao 2020, Definition 7.1).
 
     The maximum over columns ignores order, and two axes may choose the same column. float64; 0 is best.
 
@@ -106,7 +106,7 @@ def axis_distance(W2: Tensor, U: Tensor) -> Tensor:
 
 
 def ordered_axis_distance(W2: Tensor, U: Tensor) -> Tensor:
-    """Return d_align ``(...)`` with column i held against axis i; never below :func:`axis_distance`.
+    """D_align `(...)` with column i held against axis i; never below `axis_distance`.
 
     Book: eq-ordered-distance
     """
@@ -114,7 +114,7 @@ def ordered_axis_distance(W2: Tensor, U: Tensor) -> Tensor:
 
 
 def subspace_distance(W2: Tensor, U: Tensor) -> Tensor:
-    """Return d_sub ``(...)`` between decoders ``(..., D, k)`` and axes ``(D, k)`` (Bao 2020, Definition 7.2).
+    """D_sub `(...)` between decoders `(..., D, k)` and axes `(D, k)` (Bao 2020, Definition 7.2).
 
     Computed in float64 from the part outside span(U) of an orthonormal basis of the columns scaled to length
     one, so that it neither turns negative nor loses columns that are merely short. Columns that are zero, or
@@ -137,7 +137,7 @@ def subspace_distance(W2: Tensor, U: Tensor) -> Tensor:
 
 
 def random_rotation_axis_distance(k: int) -> float:
-    """Return the expected d_align of a uniformly random rotation inside the right subspace: its null value.
+    """The expected d_align of a uniformly random rotation inside the right subspace: its null value.
 
     An axis sees a random point of the unit sphere in R^k, whose largest squared coordinate is the largest
     of k chi-squared variables (one degree of freedom) over their sum; length and direction are independent,

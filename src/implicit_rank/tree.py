@@ -27,7 +27,7 @@ def printable(name: str | Path) -> str:
 
 
 def existing_folder(path: str | Path) -> Path:
-    """The folder that ``path`` names, with ~ for the home directory; ValueError, one sentence, when there is none."""
+    """The folder that `path` names, with ~ for the home directory; ValueError, one sentence, when there is none."""
     if not str(path):
         raise ValueError("folder:PATH needs the path of a folder of images after the colon.")
     folder = expanded(path)
@@ -37,7 +37,7 @@ def existing_folder(path: str | Path) -> Path:
 
 
 def absolute_folder(name: str, base: str | Path = ".") -> str:
-    """The name of a data set; in "folder:PATH" the path becomes absolute, seen from the folder ``base``.
+    """The name of a data set; in "folder:PATH" the path becomes absolute, seen from the folder `base`.
 
     A program that starts kernels or workers elsewhere resolves the path where it was typed.
     """
@@ -47,7 +47,7 @@ def absolute_folder(name: str, base: str | Path = ".") -> str:
 
 
 def walk(folder: Path) -> Tree:
-    """Everything below ``folder`` in the order of the names, except what begins with a dot.
+    """Everything below `folder` in the order of the names, except what begins with a dot.
 
     Links to files and folders are followed, but nothing is listed twice: a link to what is there already, or back to a
     folder that holds the link, is passed over, and so is a sub-folder that cannot be listed. ValueError when the folder

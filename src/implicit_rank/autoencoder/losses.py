@@ -24,17 +24,17 @@ def objective(
     l1: float | Tensor = 0.0,
     l2: float | Tensor = 0.0,
 ) -> Tensor:
-    """Return the training loss of a batch, a scalar, for images ``(b, c, h, w)`` in [0, 1], P = c h w, codes (b, d).
+    """The training loss of a batch, a scalar, for images `(b, c, h, w)` in [0, 1], P = c h w, codes (b, d).
 
     - "mse": squared error, mean over all b P entries (released code; the paper's eq. 1 has the sum).
-    - "vae-official": binary cross-entropy, mean over all b P entries, plus ``beta`` (0.1) times the mean over all b d
+    - "vae-official": binary cross-entropy, mean over all b P entries, plus `beta` (0.1) times the mean over all b d
       entries of -(1 + log var - mean^2 - var), twice the divergence (released code).
-    - "elbo": (cross-entropy summed over an image + ``beta`` (1) times :func:`divergence`), mean over the batch,
+    - "elbo": (cross-entropy summed over an image + `beta` (1) times `divergence`), mean over the batch,
       divided by P, so that its size and learning rates compare with the others. It equals "vae-official" when
-      its beta is :func:`effective_beta` of the other's.
+      its beta is `effective_beta` of the other's.
 
-    To each is added ``l1`` times the mean over the batch of sum_j |z_j| and ``l2`` times that of sum_j z_j^2, for
-    the codes z after the chain (Jing 2020, 4.1, gives no coefficients). "mse" has no ``beta`` and does not read it.
+    To each is added `l1` times the mean over the batch of sum_j |z_j| and `l2` times that of sum_j z_j^2, for
+    the codes z after the chain (Jing 2020, 4.1, gives no coefficients). "mse" has no `beta` and does not read it.
     Coefficients are numbers or 0-d tensors. Raises ValueError, in one sentence, for another loss, for
     a VAE's loss without log-variances, and for images of another shape than the reconstruction's.
 
@@ -62,7 +62,7 @@ def objective(
 
 
 def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
-    """Return the binary cross-entropy, mean over all entries, logarithms cut at -100 as PyTorch does.
+    """The binary cross-entropy, mean over all entries, logarithms cut at -100 as PyTorch does.
 
     Where a member has diverged to NaN the result is NaN: PyTorch's own function stops the program instead, on a GPU
     beyond repair. Under autocast it is computed in full precision.
@@ -76,7 +76,7 @@ def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return KL(N(mean, diag var) || N(0, I)) in nats, twice ``(b, d)`` -> ``(b,)``.
+    """KL(N(mean, diag var) || N(0, I)) in nats, twice `(b, d)` -> `(b,)`.
 
     It is -1/2 sum_j (1 + log var_j - mean_j^2 - var_j).
     """
@@ -84,7 +84,7 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def effective_beta(image_shape: tuple[int, int, int], code_width: int, beta: float = 0.1) -> float:
-    """Return the "elbo" beta whose loss and gradients are those of "vae-official": 2 beta c h w / d.
+    """The "elbo" beta whose loss and gradients are those of "vae-official": 2 beta c h w / d.
 
     With the released code's 0.1 it is 1.6 for MNIST, 4.8 for CelebA and 19.2 for the shapes.
 

@@ -26,9 +26,9 @@ class Output(NamedTuple):
 
 
 class Autoencoder(nn.Module):
-    """An encoder, a :class:`LinearChain` or None, and a decoder; ``kind`` is "ae" or "vae" (Jing 2020, eq. 1).
+    """An encoder, a `LinearChain` or None, and a decoder; `kind` is "ae" or "vae" (Jing 2020, eq. 1).
 
-    The encoder maps images ``(b, c, h, w)`` in [0, 1] to ``(b, d)``; a VAE's to ``(b, 2 d)``, the means first and the
+    The encoder maps images `(b, c, h, w)` in [0, 1] to `(b, d)`; a VAE's to `(b, 2 d)`, the means first and the
     log-variances behind them. A VAE has no chain. Raises ValueError, in one sentence, for anything else.
 
     Book: eq-irmae
@@ -43,7 +43,7 @@ class Autoencoder(nn.Module):
         self.encoder, self.chain, self.decoder, self.kind = encoder, chain, decoder, kind
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> Output:
-        """Encode and decode images; ``noise`` ``(b, d)``, standard normal, draws a VAE's sample (None: its mean)."""
+        """Encode and decode images; `noise` `(b, d)`, standard normal, draws a VAE's sample (None: its mean)."""
         features, codes, log_variance = self._encoded(images)
         if noise is not None:
             if log_variance is None:
@@ -52,11 +52,11 @@ class Autoencoder(nn.Module):
         return Output(self.decoder(codes), features, codes, log_variance)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features before the chain and the codes after it, ``(b, d)`` each; of a VAE the mean, twice."""
+        """The features before the chain and the codes after it, `(b, d)` each; of a VAE the mean, twice."""
         return self._encoded(images)[:2]
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Return images ``(b, c, h, w)`` of codes ``(b, d)`` as they stand after the chain."""
+        """Images `(b, c, h, w)` of codes `(b, d)` as they stand after the chain."""
         return self.decoder(codes)
 
     def _encoded(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -67,16 +67,16 @@ class Autoencoder(nn.Module):
         return features, codes, log_variance
 
     def effective_matrix(self) -> Tensor:
-        """Return the chain's ``W_e`` ``(d, d)``; ValueError without a chain or with an activation in it."""
+        """The chain's `W_e` `(d, d)`; ValueError without a chain or with an activation in it."""
         if self.chain is None:
             raise ValueError("an autoencoder without a chain has no effective matrix.")
         return self.chain.effective_matrix()
 
     @torch.no_grad()
     def collapsed(self, into_encoder: bool = False) -> Autoencoder:
-        """Return a copy for inference, equal in outputs, whose chain is one bias-free map (Jing 2020, 3).
+        """A copy for inference, equal in outputs, whose chain is one bias-free map (Jing 2020, 3).
 
-        With ``into_encoder`` the map is multiplied into the encoder's last layer, its bias too; then no chain is
+        With `into_encoder` the map is multiplied into the encoder's last layer, its bias too; then no chain is
         left and the features are the codes. Without a chain this is a plain copy; so it is for a VAE, whose mean rows
         and log-variance rows both stay. ValueError for a nonlinear chain, and for an encoder that ends in
         a nonlinearity (shapes-paper) when the map is to be multiplied into it.
@@ -102,7 +102,7 @@ class Autoencoder(nn.Module):
 
 
 def _multiply_into(encoder: nn.Module, effective: Tensor) -> None:
-    """Replace the last layer of an ``nn.Sequential`` by W_e times it: a linear one, or a convolution to one pixel."""
+    """Replace the last layer of an `nn.Sequential` by W_e times it: a linear one, or a convolution to one pixel."""
     layers = [layer for layer in encoder if not isinstance(layer, nn.Flatten)]
     last = layers[-1] if layers else encoder
     if not isinstance(last, nn.Linear | nn.Conv2d) or len(last.weight) != len(effective):
@@ -131,12 +131,12 @@ def build(
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
 ) -> Autoencoder:
-    """Return an autoencoder for images ``image_shape`` = (c, h, w), all of its start drawn from ``generator``.
+    """An autoencoder for images `image_shape` = (c, h, w), all of its start drawn from `generator`.
 
-    ``architecture``, ``channel_factor`` and ``start`` are :func:`implicit_rank.nets.build_networks`'s; a VAE ends in
-    a sigmoid, an AE in tanh (released code). ``depth`` 0 is no chain, and then the options of the chain do not
-    matter; otherwise ``init``, ``scale``, ``alpha``, ``sharing``, ``frozen`` and ``inner`` (explicit rank) are
-    :class:`LinearChain`'s, and ``activation`` is None, "relu" or "tanh" (Jing 2020, Fig. 10). The chain is drawn
+    `architecture`, `channel_factor` and `start` are `implicit_rank.nets.build_networks`'s; a VAE ends in
+    a sigmoid, an AE in tanh (released code). `depth` 0 is no chain, and then the options of the chain do not
+    matter; otherwise `init`, `scale`, `alpha`, `sharing`, `frozen` and `inner` (explicit rank) are
+    `LinearChain`'s, and `activation` is None, "relu" or "tanh" (Jing 2020, Fig. 10). The chain is drawn
     last, so models of one seed that differ in their chains alone share the start of encoder and decoder. Raises
     ValueError, in one sentence, for options that do not go together.
     """

@@ -99,7 +99,7 @@ def estimate(plan: Plan, device: str) -> float | None:
 
     For each member it is the longest that a stored one took which differs in its seed alone, on the same kind of
     device (a resumed one was timed in part). For those without such a twin it is what the experiment's own
-    ``estimate(specs, device)`` says; where that says nothing, what stored members of the profile took on average.
+    `estimate(specs, device)` says; where that says nothing, what stored members of the profile took on average.
     """
     kind = device.partition(":")[0]
     longest: dict[str, float] = {}
@@ -130,7 +130,7 @@ def _but_for_the_seed(fields: dict) -> str:
 def prepare(args: argparse.Namespace, device: str, where: str, processes: int = 1) -> Plan | None:
     """Find out what is to be run and print it; None when there is nothing to do or it is a dry run.
 
-    ``device`` is what the members run on, ``where`` the same in words, ``processes`` how many share the work.
+    `device` is what the members run on, `where` the same in words, `processes` how many share the work.
     """
     from implicit_rank.store import Store, discard_checkpoints, unfinished_ensembles
 
@@ -183,7 +183,7 @@ def differences(specs: list) -> list[str]:
 
 
 def sizes(experiment: Experiment, specs: list) -> list[str]:
-    """One line from the experiment's ``size(specs)``, if it has one: numbers by name; "bytes..." are in bytes."""
+    """One line from the experiment's `size(specs)`, if it has one: numbers by name; "bytes..." are in bytes."""
     if experiment.size is None:
         return []
     from implicit_rank.sweep import in_bytes

@@ -16,7 +16,7 @@ from implicit_rank.store import files, fingerprint
 
 
 def found(name, module):
-    """The print of an experiment's code here, its Spec class and its ``run``; `module` is that of one from outside."""
+    """The print of an experiment's code here, its Spec class and its `run`; `module` is that of one from outside."""
     if module:
         importlib.import_module(module)
     try:

@@ -1,6 +1,6 @@
 """The claims ledger: TOML in, estimates with intervals, verdicts out; nobody types a verdict.
 
-`grammar` reads ``book/claims/*.toml``, `evidence` picks the stored runs and measures them, `verdicts` holds the
+`grammar` reads `book/claims/*.toml`, `evidence` picks the stored runs and measures them, `verdicts` holds the
 statistics, `judging` decides, `report` and `page` show the result as text and as HTML.
 """
 

@@ -17,7 +17,7 @@ from implicit_rank.claims.verdicts import estimate
 class Cell:
     """What one cell says; empty lines are left out.
 
-    ``paper``, ``ours`` and ``aside`` are short texts (see :func:`measured`), ``verdict`` one of the ledger's words.
+    `paper`, `ours` and `aside` are short texts (see `measured`), `verdict` one of the ledger's words.
     """
 
     paper: str = ""
@@ -27,15 +27,15 @@ class Cell:
 
 
 def judged(judgement: Judgement, aside: str = "", shown: str = "") -> Cell:
-    """Return the cell of one claim: its paper value, what we find, and the ledger's verdict.
+    """The cell of one claim: its paper value, what we find, and the ledger's verdict.
 
-    ``shown`` replaces the paper's value, where the ledger's text is too long for a cell.
+    `shown` replaces the paper's value, where the ledger's text is too long for a cell.
     """
     return Cell(shown or wording.paper_value(judgement), "; ".join(wording.ours(judgement)), judgement.verdict, aside)
 
 
 def measured(values: Iterable[float]) -> str:
-    """Return mean and 95 % interval of one number per seed as text; empty where none is finite.
+    """Mean and 95 % interval of one number per seed as text; empty where none is finite.
 
     Where only some are, " in 2 of 3" says by how many seeds the number was reached.
     """
@@ -67,9 +67,9 @@ def in_blocks(
 def comparison(
     corner: str, columns: Sequence[str], rows: Mapping[str, Sequence[Cell]], *, ours: str = "ours", aside: str = ""
 ) -> Shown:
-    """Return a table of cells, ``rows`` by name with one cell a column, that scrolls by itself on a narrow page.
+    """A table of cells, `rows` by name with one cell a column, that scrolls by itself on a narrow page.
 
-    ``corner`` heads the names of the rows; ``ours`` and ``aside`` are the words before our estimates and before the
+    `corner` heads the names of the rows; `ours` and `aside` are the words before our estimates and before the
     second number of a cell. A row without cells is a heading across the table. Raises ValueError for a row of another
     length.
     """
@@ -94,7 +94,7 @@ def comparison(
 
 
 def unbroken(name: str) -> str:
-    """Return a row's name as HTML that has no line break at "l = 8" and W_e as it stands in formulas."""
+    """A row's name as HTML that has no line break at "l = 8" and W_e as it stands in formulas."""
     return escape(name).replace(" = ", "\u00a0=\u00a0").replace("W_e", "<i>W<sub>e</sub></i>")
 
 

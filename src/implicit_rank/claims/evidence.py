@@ -1,6 +1,6 @@
 """The evidence for a claim: which stored runs its cases rest on, and what the measure reads off them.
 
-Which runs count is fixed beforehand: where an experiment's ``presets(profile)`` names runs that match a
+Which runs count is fixed beforehand: where an experiment's `presets(profile)` names runs that match a
 claim, exactly these decide, and all of them must be stored. So nobody can choose seeds after the fact, a
 reader's extra runs change no verdict, and deleting one planned run turns its rows to "not run".
 """

@@ -1,7 +1,7 @@
 """The ledger's grammar: TOML files in, checked `Claim`s out.
 
-One file per paper and word, ``book/claims/<paper>_<word>.toml``: a first line ``paper = "Sun 2021"``, then one
-``[[claim]]`` table per claim with these keys (`*` = required; anything else is refused):
+One file per paper and word, `book/claims/<paper>_<word>.toml`: a first line `paper = "Sun 2021"`, then one
+`[[claim]]` table per claim with these keys (`*` = required; anything else is refused):
 
 =================  ===================================================================================
 id*                unique name of lowercase letters, digits and hyphens
@@ -23,14 +23,14 @@ note               why, or the qualifier
 
 What the kinds add, and the region that the statistic must lie in:
 
-* identity: ``at_most``; the statistic is the largest value over all selected runs.
-* value: ``expected`` and ``tolerance``; the region is expected ± tolerance.
-* threshold: ``at_least`` and/or ``at_most``.
-* ordering: ``lower`` and ``upper`` (spec fields); the statistic is measure(upper) - measure(lower) of one seed,
-  to exceed ``margin`` (default 0); with ``ratio = true`` it is the ratio, to exceed ``margin`` (default 1). With
-  ``at_equal_error = true`` the measure is the name of a course along the training, and both runs are read where
+* identity: `at_most`; the statistic is the largest value over all selected runs.
+* value: `expected` and `tolerance`; the region is expected ± tolerance.
+* threshold: `at_least` and/or `at_most`.
+* ordering: `lower` and `upper` (spec fields); the statistic is measure(upper) - measure(lower) of one seed,
+  to exceed `margin` (default 0); with `ratio = true` it is the ratio, to exceed `margin` (default 1). With
+  `at_equal_error = true` the measure is the name of a course along the training, and both runs are read where
   they first reach the larger of the two least errors.
-* trend: ``along`` (a spec field; optionally only its ``values``) and ``statistic``, "spearman", "slope" or
+* trend: `along` (a spec field; optionally only its `values`) and `statistic`, "spearman", "slope" or
   "loglog_slope" of measure against field within one seed; then the keys of value or threshold.
 """
 

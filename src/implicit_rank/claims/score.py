@@ -16,7 +16,7 @@ END = "<!-- end of score -->"
 
 
 def score_table(judgements: Sequence[Judgement]) -> str:
-    """Return a Markdown table of counts, a row per paper and a column per verdict that occurs."""
+    """A Markdown table of counts, a row per paper and a column per verdict that occurs."""
     used = [verdict for verdict in VERDICTS if any(j.verdict == verdict for j in judgements)]
     papers = sorted({j.claim.paper for j in judgements})
     lines = [
@@ -30,7 +30,7 @@ def score_table(judgements: Sequence[Judgement]) -> str:
 
 
 def with_score(text: str, judgements: Sequence[Judgement]) -> str:
-    """Return the README's text with the table between its two markers; the text as it is where it has none."""
+    """The README's text with the table between its two markers; the text as it is where it has none."""
     head, start, rest = text.partition(START)
     _, end, tail = rest.partition(END)
     if not (start and end):

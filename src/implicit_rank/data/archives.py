@@ -28,14 +28,14 @@ _PREFIX = {"train": "train", "test": "t10k"}
 
 
 def data_root() -> Path:
-    """Return the folder of downloaded data: ``$IMPLICIT_RANK_DATA``, else the user's cache directory."""
+    """The folder of downloaded data: `$IMPLICIT_RANK_DATA`, else the user's cache directory."""
     if given := os.environ.get("IMPLICIT_RANK_DATA"):
         return expanded(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "implicit_rank"
 
 
 def find_archive(name: str, root: Path | None = None) -> Path | None:
-    """Return the path of an MNIST archive in MNIST/raw below ``root`` (torchvision's layout), or None.
+    """The path of an MNIST archive in MNIST/raw below `root` (torchvision's layout), or None.
 
     Where NAME.gz is not there, the unpacked file NAME stands for it.
     """
@@ -44,7 +44,7 @@ def find_archive(name: str, root: Path | None = None) -> Path | None:
 
 
 def read_archive(name: str, root: Path | None = None) -> np.ndarray:
-    """Return an MNIST archive's numbers: images (n, 28, 28) or labels (n,), uint8, from NAME.gz or unpacked.
+    """An MNIST archive's numbers: images (n, 28, 28) or labels (n,), uint8, from NAME.gz or unpacked.
 
     Raises FileNotFoundError when it is not there and ValueError when its bytes are not the published ones.
     """
@@ -69,12 +69,12 @@ def read_archive(name: str, root: Path | None = None) -> np.ndarray:
 
 
 def mnist_images(split: str = "train", root: Path | None = None) -> np.ndarray:
-    """Return MNIST's images (60000 or 10000, 28, 28), uint8; ``split`` is "train" or "test"."""
+    """MNIST's images (60000 or 10000, 28, 28), uint8; `split` is "train" or "test"."""
     return read_archive(f"{_prefix(split)}-images-idx3-ubyte.gz", root)
 
 
 def mnist_labels(split: str = "train", root: Path | None = None) -> np.ndarray:
-    """Return MNIST's labels (60000,) or (10000,), uint8; ``split`` is "train" or "test"."""
+    """MNIST's labels (60000,) or (10000,), uint8; `split` is "train" or "test"."""
     return read_archive(f"{_prefix(split)}-labels-idx1-ubyte.gz", root)
 
 

@@ -25,9 +25,9 @@ WIDTH, HEIGHT, CROP = 178, 218, 148
 
 
 def celeba(split: str, size: int, count: int | None = None, root: Path | None = None, download: bool = False) -> Images:
-    """Return a split of CelebA ("train", "valid" or "test"), the centre of 148 x 148 pixels resized to ``size``.
+    """A split of CelebA ("train", "valid" or "test"), the centre of 148 x 148 pixels resized to `size`.
 
-    Reads celeba/img_align_celeba.zip below ``root`` as it is, after checking its md5, else the files of
+    Reads celeba/img_align_celeba.zip below `root` as it is, after checking its md5, else the files of
     celeba/img_align_celeba, which have no published checksums. Without labels: the 40 attributes are no classes.
     Raises FileNotFoundError when an image of the split is not there, ValueError for one that is broken.
     """

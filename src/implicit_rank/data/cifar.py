@@ -34,11 +34,11 @@ PUBLISHED = {"train": 50_000, "test": 10_000}
 def cifar10(
     split: str, size: int, count: int | None = None, root: Path | None = None, download: bool = False
 ) -> Images:
-    """Return a split of CIFAR-10, resized to ``size``.
+    """A split of CIFAR-10, resized to `size`.
 
-    Looks below ``root`` for cifar10.npz first: x_train and x_test (n, 32, 32, 3) uint8, y_train and y_test (n,), and
+    Looks below `root` for cifar10.npz first: x_train and x_test (n, 32, 32, 3) uint8, y_train and y_test (n,), and
     perhaps exact_train and exact_test (n,) bool, False where an image is not byte for byte the published one; these
-    become the mask ``exact`` and the list ``inexact`` of the provenance. Then for torchvision's folder
+    become the mask `exact` and the list `inexact` of the provenance. Then for torchvision's folder
     cifar-10-batches-py, then for cifar-10-python.tar.gz; their pickles are opened only after the md5 of the published
     ones has been found. Raises FileNotFoundError when there is none of them and ValueError for wrong contents.
     """

@@ -14,7 +14,7 @@ DAY = 86_400.0  # seconds
 
 
 def missing(file: str, where: Path, title: str, *, downloadable: bool = True) -> FileNotFoundError:
-    """Return the error for a file of data set ``title`` that is not in the folder ``where``."""
+    """The error for a file of data set `title` that is not in the folder `where`."""
     otherwise = "set IMPLICIT_RANK_DATA to the folder that has it"
     if downloadable:
         otherwise += " or fetch it (python -m implicit_rank fetch, or download=True)"
@@ -29,11 +29,11 @@ def fetched(
     check: Callable[[Path], object],
     by_hand: str = "",
 ) -> Path:
-    """Return the folder ``root``/``folder`` after a download of data set ``title`` into it.
+    """The folder `root`/`folder` after a download of data set `title` into it.
 
-    ``fetch(folder, root)`` downloads into a temporary folder beside the target, ``check(path)`` raises when what came
+    `fetch(folder, root)` downloads into a temporary folder beside the target, `check(path)` raises when what came
     is not what was published; only then the files move to their places, each in one step. Whatever happens, the
-    temporary folder goes away. ``by_hand`` is the inner folder where a user would put the files. Raises
+    temporary folder goes away. `by_hand` is the inner folder where a user would put the files. Raises
     ConnectionError, one sentence, when the download fails, and OSError when there is no place to write.
     """
     try:

@@ -15,9 +15,9 @@ NO_FILES_NEEDED = "'mnist-12k', 'digits' and 'shapes' need no files"
 
 
 def mnist_12k(split: str, size: int, count: int | None = None, root: Path | None = None, download=False) -> Images:
-    """Return the first 10,000 training or 2,000 test images of MNIST, with labels, resized to ``size``.
+    """The first 10,000 training or 2,000 test images of MNIST, with labels, resized to `size`.
 
-    ``root`` and ``download`` are those of all loaders, and are not looked at.
+    `root` and `download` are those of all loaders, and are not looked at.
     """
     with files("implicit_rank").joinpath("assets/mnist_12k.npz").open("rb") as file:
         stored = np.load(file, allow_pickle=False)
@@ -30,7 +30,7 @@ def mnist_12k(split: str, size: int, count: int | None = None, root: Path | None
 
 
 def digits(split: str, size: int, count: int | None = None, root: Path | None = None, download=False) -> Images:
-    """Return scikit-learn's digits: 1,442 training or 355 test images of 8 x 8, resized to ``size``.
+    """Scikit-learn's digits: 1,442 training or 355 test images of 8 x 8, resized to `size`.
 
     The published file is one set. Of every class, each fifth image in the file's order is a test image, so both
     parts have the same classes in the same proportions. Grey values 0 to 16 become 0 to 255.

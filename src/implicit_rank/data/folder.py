@@ -15,9 +15,9 @@ from implicit_rank.tree import Tree, existing_folder, printable, walk
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Images of a folder: ``pixels`` (n, size, size[, 3]) uint8, files read, (file, reason) skipped.
+    """Images of a folder: `pixels` (n, size, size[, 3]) uint8, files read, (file, reason) skipped.
 
-    ``notes`` says, in a few words each, what was done to how many of them. Names are as they can be printed.
+    `notes` says, in a few words each, what was done to how many of them. Names are as they can be printed.
     """
 
     pixels: np.ndarray
@@ -26,7 +26,7 @@ class FolderImages:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Return one sentence on what was read, done to it, and skipped."""
+        """One sentence on what was read, done to it, and skipped."""
         sentence = f"{len(self.read)} images read" + (f" ({'; '.join(self.notes)})" if self.notes else "")
         if not self.skipped:
             return sentence + ", nothing skipped."
@@ -36,11 +36,11 @@ class FolderImages:
 
 
 def folder_images(path: str | Path, size: int = 28, channels: int = 1, background: str = "white") -> FolderImages:
-    """Return all images below ``path``, in the order of their names, cropped to a square and resized.
+    """All images below `path`, in the order of their names, cropped to a square and resized.
 
-    ``channels`` is 1 (grey) or 3 (RGB). Of several frames or pages the first is taken, pictures are turned upright as
-    their files say, transparent ones laid on ``background``, and more than 8 bits brought to 8 by one rule for the
-    folder (:func:`implicit_rank.data.scaling.eight_bits`). Links are followed once; names that begin with a dot are
+    `channels` is 1 (grey) or 3 (RGB). Of several frames or pages the first is taken, pictures are turned upright as
+    their files say, transparent ones laid on `background`, and more than 8 bits brought to 8 by one rule for the
+    folder (`implicit_rank.data.scaling.eight_bits`). Links are followed once; names that begin with a dot are
     passed over. Files that are no image, broken or too large and folders that cannot be listed are skipped and listed.
     Raises ValueError when there is no such folder or fewer than two images in it.
     """
@@ -61,7 +61,7 @@ def folder_tree(path: str | Path, size: int, channels: int) -> tuple[Path, Tree]
 def decoded(
     folder: Path, tree: Tree, size: int, channels: int, background: str = "white"
 ) -> tuple[FolderImages, list[tuple[str, ...]]]:
-    """The images of a tree's files, as :func:`folder_images` has them, and the parts of the names of those read."""
+    """The images of a tree's files, as `folder_images` has them, and the parts of the names of those read."""
     colour = background_colour(background)
     pictures, read, skipped = [], [], list(tree.skipped)
     for parts in tree.files:

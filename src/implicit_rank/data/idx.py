@@ -48,9 +48,9 @@ FASHION = IdxSet(
 def idx_images(
     which: IdxSet, split: str, size: int, count: int | None = None, root: Path | None = None, download: bool = False
 ) -> Images:
-    """Return a split of MNIST or Fashion-MNIST, resized to ``size``.
+    """A split of MNIST or Fashion-MNIST, resized to `size`.
 
-    Looks for NAME.gz and NAME in FOLDER/raw below ``root`` (torchvision's layout). Raises FileNotFoundError when a
+    Looks for NAME.gz and NAME in FOLDER/raw below `root` (torchvision's layout). Raises FileNotFoundError when a
     file is not there and ValueError when its bytes are not the published ones.
     """
     raw = (root or data_root()) / which.folder / "raw"
@@ -72,7 +72,7 @@ def idx_images(
 
 
 def parse_idx(raw: bytes, source: object) -> np.ndarray:
-    """Return the uint8 array of an IDX file's bytes; ValueError, naming ``source``, when it is cut off or no IDX."""
+    """The uint8 array of an IDX file's bytes; ValueError, naming `source`, when it is cut off or no IDX."""
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * raw[3]:
         raise ValueError(f"{source} is not an IDX file of bytes.")
     shape = np.frombuffer(raw, ">u4", raw[3], offset=4).astype(int)

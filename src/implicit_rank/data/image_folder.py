@@ -42,7 +42,7 @@ class Parted:
 
 
 def parted(path: str | Path, size: int, channels: int, background: str = "white") -> Parted:
-    """The images below ``path`` and the split of :func:`labelled_folder`."""
+    """The images below `path` and the split of `labelled_folder`."""
     folder, tree = folder_tree(path, size, channels)
     found, names = decoded(folder, tree, size, channels, background)
     rule = split_folders(f"{PREFIX}{printable(path)}", names, tree.folders)
@@ -63,12 +63,12 @@ def labelled_folder(
     channels: int | None = None,
     background: str = "white",
 ) -> Images:
-    """Return a split of the images below ``path``, cropped to the largest centred square and resized to ``size``.
+    """A split of the images below `path`, cropped to the largest centred square and resized to `size`.
 
-    Sub-folders whose names mean training, validation or test (:func:`implicit_rank.data.splits.split_folders`) are the
+    Sub-folders whose names mean training, validation or test (`implicit_rank.data.splits.split_folders`) are the
     splits; without any, each fifth file in the order of the names is a test image. Labels are the positions of the
     sub-folders' names in their sorted list, where every image of both splits lies in a sub-folder, else None.
-    ``channels`` is 1 (grey), 3 (RGB), or None: grey when all images are. Files are read as :func:`folder_images` reads
+    `channels` is 1 (grey), 3 (RGB), or None: grey when all images are. Files are read as `folder_images` reads
     them; what was done to them, what was left out or skipped and why stands in the provenance. Raises ValueError when
     there is no such folder, fewer than two images or none of the split, when the split is not certain, or when a class
     of the test images has no training images.

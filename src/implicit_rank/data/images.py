@@ -20,9 +20,9 @@ SMALLEST, LARGEST = 4, 1024
 class Images:
     """One split of a data set, on the CPU.
 
-    ``images`` (n, c, h, w) uint8, contiguous; ``labels`` (n,) int64 or None; ``factors`` the numbers each image was
-    drawn from, (n,) float64 by name, or None; ``exact`` (n,) bool, False where the pixels are known to differ from
-    the published ones, or None where nothing of the kind is known; ``provenance`` says in plain values that JSON can
+    `images` (n, c, h, w) uint8, contiguous; `labels` (n,) int64 or None; `factors` the numbers each image was
+    drawn from, (n,) float64 by name, or None; `exact` (n,) bool, False where the pixels are known to differ from
+    the published ones, or None where nothing of the kind is known; `provenance` says in plain values that JSON can
     hold where the images come from, what was checked and how they were resized.
     """
 
@@ -63,15 +63,15 @@ class Images:
         return self.images.shape[-1]
 
     def first(self, count: int) -> Images:
-        """Return the first ``count`` images; ValueError unless there are that many."""
+        """The first `count` images; ValueError unless there are that many."""
         if not 1 <= count <= self.n:
             raise ValueError(f"count must lie between 1 and {self.n} for {self.name} ({self.split}), not {count}.")
         return self.subset(torch.arange(count), f"the first {count} of {self.n}")
 
     def subset(self, indices: Tensor | Sequence[int], rule: str | None = None) -> Images:
-        """Return the images at ``indices`` (a list, an index tensor or a boolean mask), in that order.
+        """The images at `indices` (a list, an index tensor or a boolean mask), in that order.
 
-        ``rule`` says in a few words how they were chosen; it goes into the provenance. Raises ValueError when there
+        `rule` says in a few words how they were chosen; it goes into the provenance. Raises ValueError when there
         is none or one lies outside.
         """
         chosen = torch.as_tensor(indices)
@@ -97,14 +97,14 @@ class Images:
         )
 
     def digest(self) -> str:
-        """Return the sha256 of shape and pixels, hexadecimal: the key of whatever is computed from the images."""
+        """The sha256 of shape and pixels, hexadecimal: the key of whatever is computed from the images."""
         sha = hashlib.sha256(repr(tuple(self.images.shape)).encode())
         sha.update(self.images.contiguous().numpy())
         return sha.hexdigest()
 
 
 def resized(pixels: np.ndarray, size: int) -> Tensor:
-    """Return 8-bit images (n, h, w) or (n, h, w, 3) as a uint8 tensor (n, c, size, size).
+    """8-bit images (n, h, w) or (n, h, w, 3) as a uint8 tensor (n, c, size, size).
 
     Pillow's bilinear filter, which antialiases: what torchvision's Resize does to a Pillow image.
     """
@@ -121,10 +121,10 @@ def resized(pixels: np.ndarray, size: int) -> Tensor:
 def assembled(
     name: str, split: str, pixels: np.ndarray, labels: np.ndarray | None, size: int, source: str, **more
 ) -> Images:
-    """Return 8-bit images (n, h, w) or (n, h, w, 3), resized, with labels (n,) and provenance.
+    """8-bit images (n, h, w) or (n, h, w, 3), resized, with labels (n,) and provenance.
 
-    ``source`` says in words where they come from; ``more`` are further entries of the provenance, besides ``exact``,
-    the mask (n,) of :class:`Images`.
+    `source` says in words where they come from; `more` are further entries of the provenance, besides `exact`,
+    the mask (n,) of `Images`.
     """
     exact = more.pop("exact", None)
     if exact is not None:
@@ -138,19 +138,19 @@ def assembled(
 
 
 def resize_rule(height: int, width: int, size: int) -> str:
-    """Return the provenance's few words on what :func:`resized` did."""
+    """The provenance's few words on what `resized` did."""
     return "none" if (height, width) == (size, size) else f"{height} x {width} to {size} x {size}, Pillow bilinear"
 
 
 def checked_size(size: int) -> int:
-    """Return ``size``; ValueError unless it is a whole number of pixels in the allowed range."""
+    """`size`; ValueError unless it is a whole number of pixels in the allowed range."""
     if whole(size) is None or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size must be a whole number of pixels from {SMALLEST} to {LARGEST}, not {size!r}.")
     return whole(size)
 
 
 def checked_count(count: int | None, available: int, what: str) -> int:
-    """Return how many images are wanted: ``count``, or all that are ``available`` for None."""
+    """How many images are wanted: `count`, or all that are `available` for None."""
     if count is None:
         return available
     if whole(count) is None or not 1 <= count <= available:

@@ -39,16 +39,16 @@ def load(
     channels: int | None = None,
     background: str = "white",
 ) -> Images:
-    """Return a split of an image data set as a uint8 tensor (n, c, size, size), with labels and provenance.
+    """A split of an image data set as a uint8 tensor (n, c, size, size), with labels and provenance.
 
-    ``name``: "mnist", "fashion", "cifar10", "celeba"; "mnist-12k" (MNIST's first 10,000 training and 2,000 test
+    `name`: "mnist", "fashion", "cifar10", "celeba"; "mnist-12k" (MNIST's first 10,000 training and 2,000 test
     images), "digits" (scikit-learn's 8 x 8) and "shapes" (= "shapes-paper"; "shapes-official", "shapes-ours"), which
-    need no files; or "folder:PATH", any folder of images. ``split`` is "train" or "test", for CelebA also "valid".
-    ``size`` is the papers' unless given: 64 for CelebA, 32 for all others. ``count`` takes the first images only
-    (shapes: makes so many). ``root`` is the folder of data sets in torchvision's layout, :func:`data_root` unless
-    given; ``download`` allows to fetch what is missing into it, otherwise the network is never touched. ``seed``
-    belongs to shapes; ``channels`` (1 or 3) and ``background``, the colour on which transparent images are laid, to
-    folders (:func:`implicit_rank.data.image_folder.labelled_folder`).
+    need no files; or "folder:PATH", any folder of images. `split` is "train" or "test", for CelebA also "valid".
+    `size` is the papers' unless given: 64 for CelebA, 32 for all others. `count` takes the first images only
+    (shapes: makes so many). `root` is the folder of data sets in torchvision's layout, `data_root` unless
+    given; `download` allows to fetch what is missing into it, otherwise the network is never touched. `seed`
+    belongs to shapes; `channels` (1 or 3) and `background`, the colour on which transparent images are laid, to
+    folders (`implicit_rank.data.image_folder.labelled_folder`).
 
     Raises ValueError for anything that is not allowed and for files that are not the published ones,
     FileNotFoundError for files that are not there, ConnectionError for a download that failed.

@@ -14,9 +14,9 @@ from torch import Tensor
 class SecondMoments:
     """The second moment matrix of a data set and its eigenvectors, all in float64.
 
-    ``C`` (D, D); ``mean`` (D,) that was subtracted; ``n`` samples; ``eigenvalues`` (D,) descending; ``U``
-    (D, D) with eigenvectors as columns; ``provenance`` says in a sentence where the numbers come from;
-    ``image_shape`` is the shape of one sample seen as an image, or None; ``scale`` the factor already
+    `C` (D, D); `mean` (D,) that was subtracted; `n` samples; `eigenvalues` (D,) descending; `U`
+    (D, D) with eigenvectors as columns; `provenance` says in a sentence where the numbers come from;
+    `image_shape` is the shape of one sample seen as an image, or None; `scale` the factor already
     applied to the samples.
     """
 
@@ -36,14 +36,14 @@ class SecondMoments:
         return self.C.shape[0]
 
     def top(self, k: int) -> tuple[Tensor, Tensor]:
-        """Return the k largest eigenvalues (k,) and their eigenvectors (D, k)."""
+        """The k largest eigenvalues (k,) and their eigenvectors (D, k)."""
         if not 1 <= k < self.width:
             raise ValueError(f"k must lie between 1 and {self.width - 1} for width {self.width}, not {k}.")
         return self.eigenvalues[:k], self.U[:, :k]
 
 
 def decompose(name: str, C: Tensor, mean: Tensor, n: int, provenance: str, **extra) -> SecondMoments:
-    """Return the moments with eigenvalues and eigenvectors of ``C`` (D, D), largest first.
+    """The moments with eigenvalues and eigenvectors of `C` (D, D), largest first.
 
     The sign of an eigenvector makes its entry of largest magnitude positive. Raises ValueError unless C is
     finite, square and symmetric.
@@ -64,7 +64,7 @@ def decompose(name: str, C: Tensor, mean: Tensor, n: int, provenance: str, **ext
 def moments_of(
     name: str, X: Tensor, provenance: str, *, centred: bool = True, image_shape: tuple[int, ...] | None = None
 ) -> SecondMoments:
-    """Return the moments of samples ``X`` (n, D), divisor n; ``centred`` subtracts the mean first."""
+    """The moments of samples `X` (n, D), divisor n; `centred` subtracts the mean first."""
     X = torch.as_tensor(X, dtype=torch.float64)
     if X.ndim != 2 or X.shape[0] < 2:
         raise ValueError(f"samples must be a matrix (n, D) with n of at least 2, not {tuple(X.shape)}.")
@@ -75,7 +75,7 @@ def moments_of(
 
 
 def rescaled(moments: SecondMoments, leading: float) -> SecondMoments:
-    """Return the moments of the samples times the number that makes the largest eigenvalue ``leading``.
+    """The moments of the samples times the number that makes the largest eigenvalue `leading`.
 
     Learning rates and penalties tuned on one data set then mean the same on another.
     """
@@ -95,9 +95,9 @@ def rescaled(moments: SecondMoments, leading: float) -> SecondMoments:
 
 
 def pack(gram: np.ndarray, sums: np.ndarray, n: int) -> dict[str, np.ndarray]:
-    """Return integer moments as small arrays: the upper triangle over columns not all zero, as byte planes.
+    """Integer moments as small arrays: the upper triangle over columns not all zero, as byte planes.
 
-    ``gram`` (D, D) is X^T X and ``sums`` (D,) the column sums of unsigned 8-bit samples.
+    `gram` (D, D) is X^T X and `sums` (D,) the column sums of unsigned 8-bit samples.
     """
     live = np.flatnonzero(sums)
     triangle = gram[np.ix_(live, live)][np.triu_indices(len(live))]
@@ -109,7 +109,7 @@ def pack(gram: np.ndarray, sums: np.ndarray, n: int) -> dict[str, np.ndarray]:
 
 
 def unpack(arrays) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return X^T X (D, D) and column sums (D,) as int64, and n, from what :func:`pack` made."""
+    """X^T X (D, D) and column sums (D,) as int64, and n, from what `pack` made."""
     sums = arrays["sums"].astype(np.int64)
     live = np.flatnonzero(sums)
     triangle = np.ascontiguousarray(arrays["planes"].T).view("<u4").ravel().astype(np.int64)
@@ -122,13 +122,13 @@ def unpack(arrays) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def packed_mnist() -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the exact integer X^T X (784, 784), column sums (784,) and n of MNIST's training images."""
+    """The exact integer X^T X (784, 784), column sums (784,) and n of MNIST's training images."""
     with files("implicit_rank").joinpath("assets/mnist_moments.npz").open("rb") as file:
         return unpack(np.load(file, allow_pickle=False))
 
 
 def mnist_moments() -> SecondMoments:
-    """Return the exact moments of MNIST's training set, pixels in [0, 1], centred (Bao 2020, 7)."""
+    """The exact moments of MNIST's training set, pixels in [0, 1], centred (Bao 2020, 7)."""
     gram, sums, n = packed_mnist()
     exact = n * gram - np.outer(sums, sums)  # n^2 times the covariance of pixels 0..255, below 2^53
     C = torch.from_numpy(exact.astype(np.float64)) / (n * 255.0) ** 2

@@ -40,9 +40,9 @@ class NoPictureError(Exception):
 class Picture:
     """A square picture and what was done to it.
 
-    ``pixels`` is uint8, (size, size) or (size, size, 3); or float32 (size, size) in the file's own range, which
-    ``extremes`` states (least and largest value before resizing), where ``kind`` is "whole" or "float". ``clear``
-    (size, size) is then the transparent share of every pixel, if any. ``marks`` are those of MARKS that hold.
+    `pixels` is uint8, (size, size) or (size, size, 3); or float32 (size, size) in the file's own range, which
+    `extremes` states (least and largest value before resizing), where `kind` is "whole" or "float". `clear`
+    (size, size) is then the transparent share of every pixel, if any. `marks` are those of MARKS that hold.
     """
 
     pixels: np.ndarray
@@ -53,7 +53,7 @@ class Picture:
 
 
 def background_colour(name: str) -> tuple[int, int, int]:
-    """The colour (r, g, b) of 8 bits that Pillow knows by ``name``; ValueError, one sentence, when there is none."""
+    """The colour (r, g, b) of 8 bits that Pillow knows by `name`; ValueError, one sentence, when there is none."""
     try:
         return ImageColor.getrgb(name)[:3]
     except (ValueError, AttributeError, TypeError):
@@ -61,7 +61,7 @@ def background_colour(name: str) -> tuple[int, int, int]:
 
 
 def read_picture(file: Path, size: int, channels: int, background: tuple[int, int, int]) -> Picture:
-    """The largest centred square of a file's (first) picture, resized to ``size``, with 1 or 3 ``channels``.
+    """The largest centred square of a file's (first) picture, resized to `size`, with 1 or 3 `channels`.
 
     Raises NoPictureError, with the reason, for a file that gives none, whatever is wrong with it.
     """

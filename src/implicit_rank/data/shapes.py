@@ -42,11 +42,11 @@ CHUNK = 4096
 class ShapeRules:
     """How factors become pixels.
 
-    ``raster``: "corners" (points between pixels, a pixel is set when its centre is inside), "pixels" (points are
-    pixels, circles as OpenCV fills them) or "smooth" (real factors, pixels set by the part covered). ``square``:
-    "centred" or "hanging" from its upper left corner. ``side``: "2 size", "size + 1" or "equal area". ``clipped``:
-    whether points reach so far that pixels are lost at the border (raster "pixels" only). ``validation_inside``: test
-    images repeat training images. ``darkest``: least value of a colour channel.
+    `raster`: "corners" (points between pixels, a pixel is set when its centre is inside), "pixels" (points are
+    pixels, circles as OpenCV fills them) or "smooth" (real factors, pixels set by the part covered). `square`:
+    "centred" or "hanging" from its upper left corner. `side`: "2 size", "size + 1" or "equal area". `clipped`:
+    whether points reach so far that pixels are lost at the border (raster "pixels" only). `validation_inside`: test
+    images repeat training images. `darkest`: least value of a colour channel.
     """
 
     raster: str = "corners"
@@ -83,10 +83,10 @@ PRESETS = {
 def shapes(
     preset: str = "paper", split: str = "train", count: int | None = None, size: int = 32, seed: int = 0, **changes
 ) -> Images:
-    """Return ``count`` images (count, 3, size, size) with their seven factors; the label is the shape.
+    """`count` images (count, 3, size, size) with their seven factors; the label is the shape.
 
-    ``preset`` is a name of PRESETS; ``changes`` replace single rules of :class:`ShapeRules`, such as
-    ``square="centred"``. ``count`` is 50,000 training or 10,000 test images unless given. Factors: r, g, b from 0 to
+    `preset` is a name of PRESETS; `changes` replace single rules of `ShapeRules`, such as
+    `square="centred"`. `count` is 50,000 training or 10,000 test images unless given. Factors: r, g, b from 0 to
     1; x, y (the sampled point, to the right and down) and size in pixels; shape 0 for a square, 1 for a circle.
     Raises ValueError for an unknown preset, rule or split and for a size below 16.
     """
@@ -125,7 +125,7 @@ def shapes(
 
 
 def draw_factors(rules: ShapeRules, split: str, count: int, size: int, seed: int) -> dict[str, np.ndarray]:
-    """Return the seven factors, (count,) each: colours as numbers from 0 to 255, the others as :func:`shapes` says."""
+    """The seven factors, (count,) each: colours as numbers from 0 to 255, the others as `shapes` says."""
     stream = np.random.default_rng([seed, 0 if split == "train" else 1])
     u = dict(zip(FACTORS, stream.random((count, 7)).T, strict=True))
     factors = {name: rules.darkest + np.floor(u[name] * (256 - rules.darkest)).astype(int) for name in "rgb"}
@@ -144,7 +144,7 @@ def draw_factors(rules: ShapeRules, split: str, count: int, size: int, seed: int
 
 
 def draw_images(rules: ShapeRules, factors: dict[str, np.ndarray], size: int) -> np.ndarray:
-    """Return the images (n, 3, size, size) uint8 of factors (n,) each, as :func:`draw_factors` gives them."""
+    """The images (n, 3, size, size) uint8 of factors (n,) each, as `draw_factors` gives them."""
     covered = np.where(
         (factors["shape"] == 1)[:, None, None], _circles(rules, factors, size), _squares(rules, factors, size)
     )
@@ -187,7 +187,7 @@ def _circles(rules: ShapeRules, factors: dict[str, np.ndarray], size: int) -> np
 
 
 def _opencv_half_widths(largest: int) -> np.ndarray:
-    """Return half the width of each row of OpenCV's filled circle, by radius and distance from its middle row.
+    """Half the width of each row of OpenCV's filled circle, by radius and distance from its middle row.
 
     Entry [radius, distance] is the largest |dx| that is set, -1 for none: the integer circle that grows by adding odd
     numbers and steps inwards when the error turns positive.

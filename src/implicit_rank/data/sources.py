@@ -18,11 +18,11 @@ NAMES = ("mnist", "digits", "synthetic-paper", "synthetic-official")
 
 
 def second_moments(name: str, *, width: int = 1000, seed: int = 0, size: int = 28) -> SecondMoments:
-    """Return the second moments of a data set.
+    """The second moments of a data set.
 
-    ``name`` is "mnist" (the full training set, exact), "digits" (scikit-learn's 1,797 images of 8 x 8),
-    "synthetic-paper", "synthetic-official" (Bao 2020, Figure 4; ``width`` and ``seed`` belong to these) or
-    "folder:PATH" (grey images resized to ``size`` x ``size``; the training images only, where its sub-folders are
+    `name` is "mnist" (the full training set, exact), "digits" (scikit-learn's 1,797 images of 8 x 8),
+    "synthetic-paper", "synthetic-official" (Bao 2020, Figure 4; `width` and `seed` belong to these) or
+    "folder:PATH" (grey images resized to `size` x `size`; the training images only, where its sub-folders are
     splits). Raises ValueError for any other name.
     """
     return _second_moments(name, width, seed, size, folder_state(name))
@@ -46,7 +46,7 @@ def _second_moments(name: str, width: int, seed: int, size: int, state: str) -> 
 
 
 def samples(name: str, *, width: int = 1000, seed: int = 0, size: int = 28) -> Tensor:
-    """Return the samples (n, D) whose second moments :func:`second_moments` gives, mean subtracted, float64.
+    """The samples (n, D) whose second moments `second_moments` gives, mean subtracted, float64.
 
     Raises FileNotFoundError for "mnist" where its images are not there, and ValueError for
     "synthetic-paper", which is defined by its spectrum alone and has no samples.

@@ -35,9 +35,9 @@ class SplitFolders:
 def split_folders(where: str, names: Sequence[Parts], folders: Iterable[Parts]) -> SplitFolders | None:
     """The split that the names of sub-folders mean, in any case (ROLES), or None where none is meant.
 
-    ``names`` are those of the images, ``folders`` those of all sub-folders, as parts. The folders may lie in others
+    `names` are those of the images, `folders` those of all sub-folders, as parts. The folders may lie in others
     that hold nothing else. Without test folder, that of the validation images is it; with one, validation images are
-    neither trained on nor tested on. ValueError, one sentence that names ``where``, when what is meant is not certain.
+    neither trained on nor tested on. ValueError, one sentence that names `where`, when what is meant is not certain.
     """
     base: Parts = ()
     while True:

@@ -1,6 +1,6 @@
 """The synthetic data of Bao 2020, Figure 4, in its two readings: the paper's words and the official code.
 
-The words are "the data singular values are 1, ..., m" with m = 1000. ``synthetic_paper`` takes them at the
+The words are "the data singular values are 1, ..., m" with m = 1000. `synthetic_paper` takes them at the
 letter: the data matrix X itself has singular values 1, ..., m. The covariance X^T X / n then has
 eigenvalues i^2 / n, and since the paper gives no n, the official code's n = 5000 is used. The official code
 does something else: Gaussian samples whose population covariance has eigenvalues from 100 down to 1 in
@@ -16,13 +16,13 @@ from implicit_rank.data.moments import SecondMoments, decompose, moments_of
 
 
 def haar_rotation(width: int, generator: torch.Generator) -> Tensor:
-    """Return a uniformly random orthogonal matrix (width, width), float64."""
+    """A uniformly random orthogonal matrix (width, width), float64."""
     Q, R = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))
     return Q * R.diagonal().sign()
 
 
 def synthetic_paper(width: int = 1000, n: int = 5000, seed: int = 0) -> SecondMoments:
-    """Return the exact moments of a data matrix with singular values 1, ..., ``width`` (Bao 2020, 7)."""
+    """The exact moments of a data matrix with singular values 1, ..., `width` (Bao 2020, 7)."""
     _check(width, n)
     U = haar_rotation(width, torch.Generator().manual_seed(seed))
     eigenvalues = torch.arange(width, 0, -1, dtype=torch.float64) ** 2 / n
@@ -35,7 +35,7 @@ def synthetic_paper(width: int = 1000, n: int = 5000, seed: int = 0) -> SecondMo
 
 
 def synthetic_official(width: int = 1000, n: int = 5000, seed: int = 0) -> SecondMoments:
-    """Return the sample moments of the official code's data: n Gaussian samples, eigenvalues 100 to 1."""
+    """The sample moments of the official code's data: n Gaussian samples, eigenvalues 100 to 1."""
     X = synthetic_samples(width, n, seed)
     sentence = (
         f"{n} Gaussian samples, population covariance with {width} eigenvalues from 100 to 1 in equal steps, "
@@ -45,7 +45,7 @@ def synthetic_official(width: int = 1000, n: int = 5000, seed: int = 0) -> Secon
 
 
 def synthetic_samples(width: int = 1000, n: int = 5000, seed: int = 0) -> Tensor:
-    """Return the Gaussian samples (n, width) behind :func:`synthetic_official`, float64."""
+    """The Gaussian samples (n, width) behind `synthetic_official`, float64."""
     _check(width, n)
     generator = torch.Generator().manual_seed(seed)
     U = haar_rotation(width, generator)

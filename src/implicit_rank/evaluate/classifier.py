@@ -20,7 +20,7 @@ MNIST_ASSET = "assets/mnist_classifier.npz"
 class SmallClassifier(nn.Module):
     """A LeNet: two 5 x 5 convolutions with ReLU and 2 x 2 max pooling, a feature layer with ReLU, a linear output.
 
-    Images ``(b, c, h, w)`` in [0, 1]; :meth:`features` gives ``(b, width)`` and calling it logits ``(b, classes)``.
+    Images `(b, c, h, w)` in [0, 1]; `features` gives `(b, width)` and calling it logits `(b, classes)`.
     Raises ValueError for images smaller than 16 x 16. After LeCun et al. 1998, with ReLU and max pooling.
     """
 
@@ -52,11 +52,11 @@ class SmallClassifier(nn.Module):
         self.output = drawn(nn.Linear, width, classes, generator=generator)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the penultimate layer's values ``(b, width)``, none negative."""
+        """The penultimate layer's values `(b, width)`, none negative."""
         return self.body(images)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits ``(b, classes)``."""
+        """Logits `(b, classes)`."""
         return self.output(self.features(images))
 
 
@@ -71,7 +71,7 @@ def train_classifier(
     protocol: Protocol = TRAINING,
     device: torch.device | str = "cpu",
 ) -> tuple[SmallClassifier, SupervisedErrors]:
-    """Return a classifier trained on uint8 images ``(n, c, h, w)`` with labels ``(n,)``, and its errors."""
+    """A classifier trained on uint8 images `(n, c, h, w)` with labels `(n,)`, and its errors."""
     classes = int(max(labels.max(), test_labels.max())) + 1
     generator = torch.Generator().manual_seed(seed)
     classifier = SmallClassifier(tuple(images.shape[1:]), classes, width=width, generator=generator)
@@ -80,14 +80,14 @@ def train_classifier(
 
 
 def pack_classifier(classifier: SmallClassifier, about: dict) -> dict[str, np.ndarray]:
-    """Return a classifier as arrays for an npz file, weights in float16, with ``about`` (JSON values) beside them."""
+    """A classifier as arrays for an npz file, weights in float16, with `about` (JSON values) beside them."""
     shape = {"image_shape": list(classifier.image_shape), "classes": classifier.classes, "width": classifier.width}
     weights = {name: value.cpu().numpy().astype(np.float16) for name, value in classifier.state_dict().items()}
     return {"about": np.array(json.dumps(about | shape)), **weights}
 
 
 def unpack_classifier(arrays: Mapping[str, np.ndarray]) -> tuple[SmallClassifier, dict]:
-    """Return the classifier that :func:`pack_classifier` packed, float32, evaluation mode, and what is said of it.
+    """The classifier that `pack_classifier` packed, float32, evaluation mode, and what is said of it.
 
     Raises ValueError when arrays are missing or of the wrong shape.
     """
@@ -101,6 +101,6 @@ def unpack_classifier(arrays: Mapping[str, np.ndarray]) -> tuple[SmallClassifier
 
 
 def mnist_classifier() -> tuple[SmallClassifier, dict]:
-    """Return the classifier shipped for 32 x 32 MNIST and what is recorded of it: test accuracy, seed, epochs, data."""
+    """The classifier shipped for 32 x 32 MNIST and what is recorded of it: test accuracy, seed, epochs, data."""
     with files("implicit_rank").joinpath(MNIST_ASSET).open("rb") as file:
         return unpack_classifier(np.load(file, allow_pickle=False))

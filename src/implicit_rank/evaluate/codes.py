@@ -16,12 +16,12 @@ Decode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class CodeSpectra:
-    """Spectra of codes ``(..., n, d)``, descending, k = min(n, d), float64, and the ranks counted in them.
+    """Spectra of codes `(..., n, d)`, descending, k = min(n, d), float64, and the ranks counted in them.
 
-    ``code_matrix`` (..., k) are the singular values of the codes as they are, and their count ``rank_codes`` (...) is
-    the rank of Sun 2021; ``centred`` and ``rank_centred`` are those of the codes minus their mean; ``covariance`` and
-    ``rank_covariance`` are those of the covariance (Jing 2020). A threshold t on ``centred`` counts what t^2 counts on
-    ``covariance``, so the three ranks must never be mixed.
+    `code_matrix` (..., k) are the singular values of the codes as they are, and their count `rank_codes` (...) is
+    the rank of Sun 2021; `centred` and `rank_centred` are those of the codes minus their mean; `covariance` and
+    `rank_covariance` are those of the covariance (Jing 2020). A threshold t on `centred` counts what t^2 counts on
+    `covariance`, so the three ranks must never be mixed.
     """
 
     code_matrix: Tensor
@@ -34,7 +34,7 @@ class CodeSpectra:
 
 
 def in_chunks(images: Tensor, chunk: int, device: torch.device | str, dtype: torch.dtype) -> Iterator[Tensor]:
-    """Yield parts of uint8 images ``(n, c, h, w)`` as floats in [0, 1] on the device."""
+    """Yield parts of uint8 images `(n, c, h, w)` as floats in [0, 1] on the device."""
     require_tensor("images", images)
     if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
         raise ValueError(
@@ -53,9 +53,9 @@ def collect_codes(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
-    """Return features before and codes after the linear maps, each ``(n, d)``, on the device.
+    """Features before and codes after the linear maps, each `(n, d)`, on the device.
 
-    ``encode`` maps images ``(b, c, h, w)`` in [0, 1] to both (a VAE's are its means); ``images`` are uint8. The
+    `encode` maps images `(b, c, h, w)` in [0, 1] to both (a VAE's are its means); `images` are uint8. The
     released code of Jing 2020 classifies features, its text codes. Raises ValueError for images that are not uint8.
     """
     pairs = [encode(part) for part in in_chunks(images, chunk, device, dtype)]
@@ -72,7 +72,7 @@ def reconstruction_error(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> float:
-    """Return the mean squared error over all entries of reconstructed uint8 images ``(n, c, h, w)``, pixels 0 to 1.
+    """The mean squared error over all entries of reconstructed uint8 images `(n, c, h, w)`, pixels 0 to 1.
 
     NaN where a reconstruction is not finite.
     """
@@ -84,9 +84,9 @@ def reconstruction_error(
 
 
 def code_spectra(codes: Tensor, threshold: float = 0.01) -> CodeSpectra:
-    """Return spectra and ranks of codes ``(..., n, d)`` by the rules of both papers (Sun 2021, 3.1; Jing 2020, 4.1).
+    """Spectra and ranks of codes `(..., n, d)` by the rules of both papers (Sun 2021, 3.1; Jing 2020, 4.1).
 
-    A rank counts what exceeds ``threshold`` times the largest. Raises ValueError for codes that are not finite or of
+    A rank counts what exceeds `threshold` times the largest. Raises ValueError for codes that are not finite or of
     fewer than two samples.
     """
     require_finite("codes", codes)
@@ -98,7 +98,7 @@ def code_spectra(codes: Tensor, threshold: float = 0.01) -> CodeSpectra:
 
 
 def require_tensor(name: str, value: Tensor) -> None:
-    """Raise ValueError, in one sentence, unless ``value`` is a tensor."""
+    """Raise ValueError, in one sentence, unless `value` is a tensor."""
     if not isinstance(value, Tensor):
         raise ValueError(f"{name} must be a tensor (torch.from_numpy makes one), not {type(value).__name__}.")
 

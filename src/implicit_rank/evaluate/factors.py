@@ -30,7 +30,7 @@ PENALTIES = (1e-9, 1e-6, 1e-4, 1e-2, 1e-1)  # per sample, in units of the mean d
 class FactorScores:
     """R^2 on test codes by factor name, for the linear and the nonlinear regression.
 
-    ``accuracy`` holds, for factors with two values, the share on the right side of their middle, by the same two
+    `accuracy` holds, for factors with two values, the share on the right side of their middle, by the same two
     regressions.
     """
 
@@ -48,10 +48,10 @@ def factor_scores(
     samples: int = 2000,
     seed: int = 0,
 ) -> FactorScores:
-    """Return R^2 of each factor from codes ``(n, d)``, fitted on ``samples`` of them and judged on ``(t, d)``.
+    """R^2 of each factor from codes `(n, d)`, fitted on `samples` of them and judged on `(t, d)`.
 
-    ``factors`` and ``test_factors`` map names to ``(n,)`` and ``(t,)``; "r", "g" and "b" together add "brightness" and
-    "hue". At most ``samples`` codes, drawn by ``seed``, are used, a fifth of them to choose width and penalty. Raises
+    `factors` and `test_factors` map names to `(n,)` and `(t,)`; "r", "g" and "b" together add "brightness" and
+    "hue". At most `samples` codes, drawn by `seed`, are used, a fifth of them to choose width and penalty. Raises
     ValueError for shapes that do not fit, codes that are not finite, or a factor that does not vary.
     """
     names = list(factors)
@@ -78,12 +78,12 @@ def factor_scores(
 
 
 def r_squared(predicted: Tensor, actual: Tensor) -> float:
-    """Return 1 - (squared error) / (squared deviation from the mean), summed over ``(n,)`` or ``(n, coordinates)``."""
+    """1 - (squared error) / (squared deviation from the mean), summed over `(n,)` or `(n, coordinates)`."""
     return 1 - float((predicted - actual).square().sum() / (actual - actual.mean(dim=0)).square().sum())
 
 
 def _predictions(codes: Tensor, targets: Tensor, test_codes: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the linear and the nonlinear regression's test predictions ``(t, f)``, fitted on the codes of ``rows``."""
+    """The linear and the nonlinear regression's test predictions `(t, f)`, fitted on the codes of `rows`."""
     mean, axes, _ = principal_coordinates(codes)
     if not axes.shape[1]:
         constant = targets[rows].mean(dim=0).expand(len(test_codes), -1)
@@ -102,7 +102,7 @@ def _predictions(codes: Tensor, targets: Tensor, test_codes: Tensor, rows: Tenso
 
 
 def _fit(kernels, targets: Tensor) -> Tensor:
-    """Return test predictions ``(t, f)``: for each target those of the kernel and penalty of least held-out error."""
+    """Test predictions `(t, f)`: for each target those of the kernel and penalty of least held-out error."""
     fitted = len(targets) * 4 // 5
     mean = targets[:fitted].mean(dim=0)
     y, held_out = targets[:fitted] - mean, targets[fitted:]

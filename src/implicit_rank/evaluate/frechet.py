@@ -13,7 +13,7 @@ from implicit_rank.evaluate.codes import require_finite, require_tensor
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """Mean ``mu`` (d,) and covariance ``sigma`` (d, d), divisor n - 1, of ``n`` feature vectors; float64 on the CPU."""
+    """Mean `mu` (d,) and covariance `sigma` (d, d), divisor n - 1, of `n` feature vectors; float64 on the CPU."""
 
     mu: Tensor
     sigma: Tensor
@@ -22,7 +22,7 @@ class FeatureStatistics:
 
 @torch.no_grad()
 def feature_statistics(features: Tensor | Iterable[Tensor]) -> FeatureStatistics:
-    """Return the statistics of features ``(n, d)``, whole or in batches that are read once.
+    """The statistics of features `(n, d)`, whole or in batches that are read once.
 
     Raises ValueError for features that are not finite or fewer than two.
     """
@@ -43,7 +43,7 @@ def feature_statistics(features: Tensor | Iterable[Tensor]) -> FeatureStatistics
 
 
 def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
-    """Return the squared Fréchet distance |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)) of two Gaussians.
+    """The squared Fréchet distance |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)) of two Gaussians.
 
     The trace of the root is the sum of the singular values of A^(1/2) B^(1/2), that is of the roots of the eigenvalues
     of A^(1/2) B A^(1/2), with A^(1/2) from A's eigenvalues: real and never negative whatever the ranks. Eigenvalues
@@ -63,7 +63,7 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
 
 
 def _half(sigma: Tensor) -> Tensor:
-    """Return F (d, r) with F F^T = sigma: eigenvectors times roots of eigenvalues; zero ones are left out."""
+    """F (d, r) with F F^T = sigma: eigenvectors times roots of eigenvalues; zero ones are left out."""
     values, vectors = torch.linalg.eigh(sigma)
     used = values > len(values) * torch.finfo(values.dtype).eps * values[-1].abs()
     return vectors[:, used] * values[used].sqrt()

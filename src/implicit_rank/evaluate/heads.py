@@ -17,11 +17,11 @@ HEADS = {
 
 
 class Heads:
-    """P heads with a leading axis: ``weights[i]`` ``(P, out, in)`` and ``biases[i]`` ``(P, out, 1)`` or None.
+    """P heads with a leading axis: `weights[i]` `(P, out, in)` and `biases[i]` `(P, out, 1)` or None.
 
-    All of them are views of ``values``, and their gradients views of ``values.grad``, so that an elementwise
-    optimiser needs one call for everything. Starts are those of ``nn.Linear``, U(-1/sqrt(in), 1/sqrt(in)), drawn from
-    each head's own generator in float64, so that a head does not depend on its neighbours or on ``dtype``.
+    All of them are views of `values`, and their gradients views of `values.grad`, so that an elementwise
+    optimiser needs one call for everything. Starts are those of `nn.Linear`, U(-1/sqrt(in), 1/sqrt(in)), drawn from
+    each head's own generator in float64, so that a head does not depend on its neighbours or on `dtype`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Heads:
         self._coins = 2.0 * bits.to(dtype)  # dropout scales what it keeps, here by two
 
     def split(self, values: Tensor) -> list[Tensor | None]:
-        """Return the views of a flat buffer: weight, bias, weight, bias, ..., each ``(P, ...)``; None for no bias."""
+        """The views of a flat buffer: weight, bias, weight, bias, ..., each `(P, ...)`; None for no bias."""
         views, start = [], 0
         for shape in self._shapes:
             size = 0 if shape is None else math.prod(shape)
@@ -73,7 +73,7 @@ class Heads:
         return views
 
     def toss(self, batches: int, batch: int) -> Tensor | None:
-        """Return dropout's coins ``(P, batches, bytes)``, eight a byte, on the CPU; None without dropout."""
+        """Dropout's coins `(P, batches, bytes)`, eight a byte, on the CPU; None without dropout."""
         if not self.dropout:
             return None
         words = -(-sum(self.hidden) * batch // 64)
@@ -83,7 +83,7 @@ class Heads:
         return coins.view(torch.uint8)
 
     def masks(self, coins: Tensor | None, batch: int) -> Tensor | None:
-        """Return masks of zeros and twos ``(batches, layers, P, hidden, batch)`` from coins ``(P, batches, bytes)``."""
+        """Masks of zeros and twos `(batches, layers, P, hidden, batch)` from coins `(P, batches, bytes)`."""
         if coins is None:
             return None
         coins = coins.to(self.values.device).transpose(0, 1)
@@ -92,7 +92,7 @@ class Heads:
         return unpacked.view(*coins.shape[:2], len(self.hidden), self.hidden[0], batch).transpose(1, 2)
 
     def logits(self, codes: Tensor, part: slice = slice(None)) -> Tensor:
-        """Return the logits ``(p, c, n)`` of the heads in ``part`` for codes ``([p,] n, d)``, without dropout."""
+        """The logits `(p, c, n)` of the heads in `part` for codes `([p,] n, d)`, without dropout."""
         layer = codes.expand(len(self.generators[part]), *codes.shape[-2:]).mT
         for i in range(len(self.weights)):
             layer = self._linear(i, layer, part)
@@ -101,9 +101,9 @@ class Heads:
         return layer
 
     def gradient(self, codes: Tensor, targets: Tensor, masks: Tensor | None = None) -> None:
-        """Fill ``values.grad`` with every head's own gradient of its mean cross-entropy over the batch.
+        """Fill `values.grad` with every head's own gradient of its mean cross-entropy over the batch.
 
-        ``codes`` ``(P, b, d)``; ``targets`` ``(P, c, b)`` one-hot; ``masks`` ``(layers, P, hidden, b)``.
+        `codes` `(P, b, d)`; `targets` `(P, c, b)` one-hot; `masks` `(layers, P, hidden, b)`.
         """
         layers = [codes.mT]  # samples last: the matrix products and the softmax are fastest that way
         for i in range(len(self.hidden)):

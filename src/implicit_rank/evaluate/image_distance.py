@@ -19,9 +19,9 @@ CLASSIFIER_DISTANCE = "Fréchet distance in classifier features"
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """A network that turns images ``(b, channels, h, w)`` in [0, 1] into features ``(b, d)``.
+    """A network that turns images `(b, channels, h, w)` in [0, 1] into features `(b, d)`.
 
-    ``distance`` is the name of the distance in these features and ``card`` says in plain values what the network is;
+    `distance` is the name of the distance in these features and `card` says in plain values what the network is;
     its entries "network" and "weights" identify it.
     """
 
@@ -41,7 +41,7 @@ class ImageDistance:
 
 
 def classifier_network(classifier: SmallClassifier, about: dict | None = None) -> FeatureNetwork:
-    """Return a trained classifier's features for :func:`image_distance`; ``about`` is recorded with the distance."""
+    """A trained classifier's features for `image_distance`; `about` is recorded with the distance."""
     weights = hashlib.sha256()
     for value in classifier.state_dict().values():
         weights.update(value.detach().cpu().float().contiguous().numpy())
@@ -65,11 +65,11 @@ def image_distance(
     batch: int = 50,
     device: torch.device | str = "cpu",
 ) -> ImageDistance:
-    """Return the distance of decoded images from uint8 ``reference`` images ``(n, c, h, w)``, and its recipe card.
+    """The distance of decoded images from uint8 `reference` images `(n, c, h, w)`, and its recipe card.
 
-    ``samples`` are float images ``(b, c, h, w)``, all or in batches (see :func:`decoded`): values are clamped to
-    [0, 1] and, with ``rounding``, rounded to the 256 levels of a stored image. Grey images are repeated where the
-    network wants three channels. The reference's statistics are looked up in ``cache`` by network, weights and pixels,
+    `samples` are float images `(b, c, h, w)`, all or in batches (see `decoded`): values are clamped to
+    [0, 1] and, with `rounding`, rounded to the 256 levels of a stored image. Grey images are repeated where the
+    network wants three channels. The reference's statistics are looked up in `cache` by network, weights and pixels,
     and added to it. Raises ValueError for samples that are not finite, of another shape, or fewer than two.
     """
     shape = tuple(reference.shape[1:])
@@ -109,13 +109,13 @@ def image_distance(
 
 @torch.no_grad()
 def decoded(decode: Callable[[Tensor], Tensor], codes: Tensor, chunk: int = 500) -> Iterator[Tensor]:
-    """Yield decoded images of codes ``(n, d)`` in parts."""
+    """Yield decoded images of codes `(n, d)` in parts."""
     for part in codes.split(chunk):
         yield decode(part)
 
 
 def pixel_digest(images: Tensor) -> str:
-    """Return the sha256 of uint8 images' shape and pixels, hexadecimal: equal to ``Images.digest``."""
+    """The sha256 of uint8 images' shape and pixels, hexadecimal: equal to `Images.digest`."""
     sha = hashlib.sha256(repr(tuple(images.shape)).encode())
     sha.update(images.cpu().contiguous().numpy())
     return sha.hexdigest()

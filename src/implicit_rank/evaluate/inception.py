@@ -20,10 +20,10 @@ SHA256_PREFIX = "6726825d"
 def inception_network(
     weights: Path | str | None = None, *, download: bool = False, device: torch.device | str = "cpu"
 ) -> FeatureNetwork:
-    """Return Inception-v3's pool features ``(b, 2048)`` of RGB images ``(b, 3, h, w)`` in [0, 1], for FID.
+    """Inception-v3's pool features `(b, 2048)` of RGB images `(b, 3, h, w)` in [0, 1], for FID.
 
-    ``weights`` is pytorch-fid's file; None looks in the data root and in torch.hub's folder, where pytorch-fid itself
-    keeps it. ``download`` allows to fetch it from pytorch-fid's address into the latter; a fetch that fails leaves
+    `weights` is pytorch-fid's file; None looks in the data root and in torch.hub's folder, where pytorch-fid itself
+    keeps it. `download` allows to fetch it from pytorch-fid's address into the latter; a fetch that fails leaves
     nothing behind. Images are resized to 299 x 299 inside the network (bilinear, no antialiasing), as in pytorch-fid.
     Raises FileNotFoundError without the file, ConnectionError for a failed download, ValueError for other bytes.
     """
@@ -52,7 +52,7 @@ def inception_network(
 
 
 def weights_file() -> Path | None:
-    """Return the file that :func:`inception_network` reads without being given one, or None where there is none yet."""
+    """The file that `inception_network` reads without being given one, or None where there is none yet."""
     return _find(None)
 
 

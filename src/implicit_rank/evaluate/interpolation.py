@@ -15,8 +15,8 @@ from implicit_rank.evaluate.samplers import principal_coordinates
 class Grid:
     """Codes on a grid along the first two principal axes.
 
-    ``codes`` (steps, steps, d): the first index moves along the first axis. ``coordinates`` (2, steps) in standard
-    deviations; ``explained`` (2,) shares of the codes' variance; ``axes`` (d, 2) unit vectors.
+    `codes` (steps, steps, d): the first index moves along the first axis. `coordinates` (2, steps) in standard
+    deviations; `explained` (2,) shares of the codes' variance; `axes` (d, 2) unit vectors.
     """
 
     codes: Tensor
@@ -26,9 +26,9 @@ class Grid:
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int = 10, *, released: bool = False) -> Tensor:
-    """Return codes ``(..., steps, d)`` on straight lines from ``start`` to ``end`` ``(..., d)``, both ends included.
+    """Codes `(..., steps, d)` on straight lines from `start` to `end` `(..., d)`, both ends included.
 
-    ``released`` takes the factors 0, 1/steps, ..., (steps - 1)/steps of the released code of Jing 2020, which never
+    `released` takes the factors 0, 1/steps, ..., (steps - 1)/steps of the released code of Jing 2020, which never
     reaches the end. Raises ValueError for shapes that differ or fewer than two steps.
     """
     for name, value in (("start", start), ("end", end)):
@@ -43,9 +43,9 @@ def interpolate(start: Tensor, end: Tensor, steps: int = 10, *, released: bool =
 
 
 def principal_grid(codes: Tensor, steps: int = 10, extent: float = 2.0, *, released: bool = False) -> Grid:
-    """Return a grid of codes around the mean of ``codes`` ``(n, d)``, within ``extent`` deviations (Jing 2020, Fig. 8).
+    """A grid of codes around the mean of `codes` `(n, d)`, within `extent` deviations (Jing 2020, Fig. 8).
 
-    ``released`` takes the released code's grid instead: steps of 2 extent / steps, from -extent on the first axis, and
+    `released` takes the released code's grid instead: steps of 2 extent / steps, from -extent on the first axis, and
     one step further on the second, which therefore ends at +extent while the first does not. The sign of an axis makes
     its largest entry positive. Raises ValueError for codes that vary in fewer than two directions.
     """

@@ -15,7 +15,7 @@ MEASURED = 2**20  # entries of a hidden layer held at once while errors are coun
 
 
 def measured_epochs(protocol: Protocol) -> Tensor:
-    """Return the epochs ``(E,)``, counted from 1, after which errors are measured; the last one always is."""
+    """The epochs `(E,)`, counted from 1, after which errors are measured; the last one always is."""
     epochs = list(range(protocol.every, protocol.epochs + 1, protocol.every))
     return torch.tensor(epochs if epochs[-1:] == [protocol.epochs] else [*epochs, protocol.epochs])
 
@@ -31,7 +31,7 @@ def train_stack(
 ) -> list[dict[str, Tensor]]:
     """Train probes of one label size, sorted by member; return each one's final, chosen, test and validation errors.
 
-    ``codes`` ``(m, n, d)``, ``labels`` ``(n,)``, ``test_codes`` ``(m, t, d)`` and ``test_labels`` ``(t,)`` lie on one
+    `codes` `(m, n, d)`, `labels` `(n,)`, `test_codes` `(m, t, d)` and `test_labels` `(t,)` lie on one
     device.
     """
     generators = [torch.Generator().manual_seed(probe.seed) for probe in probes]
@@ -74,7 +74,7 @@ def train_stack(
 
 
 def shared_errors(heads: Heads, members: list[int], codes: Tensor, labels: Tensor) -> Tensor:
-    """Return each head's share of wrong answers ``(P,)`` on its member's codes, ``(m, t, d)``, sorted by member."""
+    """Each head's share of wrong answers `(P,)` on its member's codes, `(m, t, d)`, sorted by member."""
     wrong, start = [], 0
     for member, group in groupby(members):
         part = slice(start, start := start + len(list(group)))
@@ -88,7 +88,7 @@ def shared_errors(heads: Heads, members: list[int], codes: Tensor, labels: Tenso
 
 
 def own_errors(heads: Heads, flat: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
-    """Return each head's share of wrong answers ``(P,)`` on its own rows ``(P, v)`` of codes ``(m n, d)``."""
+    """Each head's share of wrong answers `(P,)` on its own rows `(P, v)` of codes `(m n, d)`."""
     count = torch.zeros(len(rows), dtype=torch.float64, device=flat.device)
     step = max(1, MEASURED // (len(rows) * max(heads.widest, flat.shape[-1])))
     for part in rows.split(step, dim=1):
@@ -98,7 +98,7 @@ def own_errors(heads: Heads, flat: Tensor, labels: Tensor, rows: Tensor) -> Tens
 
 
 def _train_epoch(heads, optimiser, flat, labels, one_hot, rows, batch):
-    """Take each head through its rows ``(P, n)`` once, in an order of its own."""
+    """Take each head through its rows `(P, n)` once, in an order of its own."""
     P, n = rows.shape
     batch = min(batch, n)
     orders = torch.stack([torch.randperm(n, generator=generator) for generator in heads.generators])

@@ -25,10 +25,10 @@ def train_probes(
     dtype: torch.dtype = torch.float32,
     at_once: int = 64,
 ) -> ProbeErrors:
-    """Train the probes on frozen codes ``(m, n, d)`` and measure them on ``(m, t, d)``, side by side where sizes agree.
+    """Train the probes on frozen codes `(m, n, d)` and measure them on `(m, t, d)`, side by side where sizes agree.
 
-    ``labels`` ``(n,)`` and ``test_labels`` ``(t,)`` are integers from 0. A probe trained beside others equals the same
-    probe trained alone, up to rounding. At most ``at_once`` share a stack. Raises ValueError for codes that are not
+    `labels` `(n,)` and `test_labels` `(t,)` are integers from 0. A probe trained beside others equals the same
+    probe trained alone, up to rounding. At most `at_once` share a stack. Raises ValueError for codes that are not
     finite, shapes that do not fit, labels out of range, or a probe of a member that is not there. Sun 2021, 3.2;
     Jing 2020, 4.5.
     """
@@ -55,7 +55,7 @@ def train_probes(
 
 
 def code_deviation(codes: Tensor) -> Tensor:
-    """Return one standard deviation ``(m,)`` for codes ``(m, n, d)``: the root mean square over entries, each centred.
+    """One standard deviation `(m,)` for codes `(m, n, d)`: the root mean square over entries, each centred.
 
     Raises ValueError for codes that do not vary.
     """
@@ -67,7 +67,7 @@ def code_deviation(codes: Tensor) -> Tensor:
 
 
 def _check(codes, labels, test_codes, test_labels, probes) -> int:
-    """Return the number of classes, or raise one sentence."""
+    """The number of classes, or raise one sentence."""
     if not probes:
         raise ValueError("there is no probe to train.")
     given = {"codes": codes, "labels": labels, "test_codes": test_codes, "test_labels": test_labels}

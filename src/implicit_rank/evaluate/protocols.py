@@ -38,7 +38,7 @@ CLEAN = Protocol(head="official", epochs=500, batch=100, lr=1e-3, watch_test=Fal
 
 @dataclass(frozen=True)
 class Probe:
-    """One probe: whose codes, which labelled images ``(n,)``, its seed, and which images choose its epoch, if any."""
+    """One probe: whose codes, which labelled images `(n,)`, its seed, and which images choose its epoch, if any."""
 
     member: int
     subset: Tensor
@@ -50,9 +50,9 @@ class Probe:
 class ProbeErrors:
     """Test errors (fractions, float64) of P probes; NaN where a protocol does not define them.
 
-    ``final`` (P,) after the last epoch; ``best`` (P,) the least measured on the test set, hence optimistic; ``chosen``
-    (P,) at the epoch of least validation error, the earliest of equals. ``epochs`` (E,) were measured: ``test`` (P, E)
-    and ``validation`` (P, E) are the curves.
+    `final` (P,) after the last epoch; `best` (P,) the least measured on the test set, hence optimistic; `chosen`
+    (P,) at the epoch of least validation error, the earliest of equals. `epochs` (E,) were measured: `test` (P, E)
+    and `validation` (P, E) are the curves.
     """
 
     final: Tensor
@@ -73,10 +73,10 @@ def plan_probes(
     subset: str = "balanced",
     validation: int = 0,
 ) -> list[Probe]:
-    """Return a probe for every member, label size and draw, in this order: reshape results to (members, sizes, draws).
+    """A probe for every member, label size and draw, in this order: reshape results to (members, sizes, draws).
 
-    ``labels`` ``(n,)`` of the training images. ``subset`` is "balanced" (:func:`balanced_subset`) or "first"
-    (:func:`first_subset`, where draws differ by the head's start and order alone). ``validation`` images,
+    `labels` `(n,)` of the training images. `subset` is "balanced" (`balanced_subset`) or "first"
+    (`first_subset`, where draws differ by the head's start and order alone). `validation` images,
     class-balanced and outside the subset, are labels on top of those counted. Members share subsets and seeds, so
     that they are compared in pairs. Raises ValueError when labels do not suffice.
     """

@@ -1,8 +1,8 @@
 """Gaussian and mixture samplers of codes that stay sound when the codes fill only a subspace.
 
-One rule holds for both: codes are taken into the subspace of their principal axes, those with more than ``FLAT`` times
+One rule holds for both: codes are taken into the subspace of their principal axes, those with more than `FLAT` times
 the largest variance; the density is fitted there, and samples never leave it. Nothing is added to the directions that
-the codes do not use, and no constant depends on the codes' scale: scikit-learn's ``reg_covar`` is ``RIDGE`` times the
+the codes do not use, and no constant depends on the codes' scale: scikit-learn's `reg_covar` is `RIDGE` times the
 mean variance in the subspace.
 """
 
@@ -24,8 +24,8 @@ RIDGE = 1e-6
 class Mixture:
     """A mixture of k Gaussians over codes of width d, each on a subspace of r dimensions (k = 1: one Gaussian).
 
-    ``weights`` (k,); ``means`` (k, d); ``factors`` (k, d, r) with covariance factor factor^T, all float64 on the CPU.
-    ``converged`` says whether the fit settled within its iterations.
+    `weights` (k,); `means` (k, d); `factors` (k, d, r) with covariance factor factor^T, all float64 on the CPU.
+    `converged` says whether the fit settled within its iterations.
     """
 
     weights: Tensor
@@ -39,7 +39,7 @@ class Mixture:
         return self.factors.shape[-1]
 
     def sample(self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return ``count`` codes ``(count, d)``, independent draws, from a CPU generator."""
+        """`count` codes `(count, d)`, independent draws, from a CPU generator."""
         if count < 1:
             raise ValueError(f"count must be at least 1, not {count}.")
         component = torch.multinomial(self.weights, count, replacement=True, generator=generator)
@@ -52,7 +52,7 @@ class Mixture:
 
 
 def fit_gaussian(codes: Tensor) -> Mixture:
-    """Return the Gaussian with the mean and covariance of codes ``(n, d)`` (Jing 2020, Fig. 6).
+    """The Gaussian with the mean and covariance of codes `(n, d)` (Jing 2020, Fig. 6).
 
     Raises ValueError for codes that are not finite or of fewer than two samples.
     """
@@ -62,7 +62,7 @@ def fit_gaussian(codes: Tensor) -> Mixture:
 
 
 def fit_mixture(codes: Tensor, components: int, seed: int = 0, *, iterations: int = 200) -> Mixture:
-    """Return a mixture of full-covariance Gaussians fitted to codes ``(n, d)`` by scikit-learn's EM after k-means.
+    """A mixture of full-covariance Gaussians fitted to codes `(n, d)` by scikit-learn's EM after k-means.
 
     Four components for MNIST (Sun 2021, 3.2; Jing 2020, Fig. 7), ten for CelebA. The covariance type is stated in
     neither paper. Raises ValueError for codes that are not finite or fewer than components.
@@ -86,9 +86,9 @@ def fit_mixture(codes: Tensor, components: int, seed: int = 0, *, iterations: in
 
 
 def principal_coordinates(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean ``(d,)``, the r principal axes in use ``(d, r)`` and the codes' coordinates on them ``(n, r)``.
+    """Mean `(d,)`, the r principal axes in use `(d, r)` and the codes' coordinates on them `(n, r)`.
 
-    float64 on the CPU; r counts the variances above ``FLAT`` times the largest.
+    float64 on the CPU; r counts the variances above `FLAT` times the largest.
     """
     require_tensor("codes", codes)
     if codes.ndim != 2 or len(codes) < 2:

@@ -9,9 +9,9 @@ from implicit_rank.evaluate.codes import require_tensor
 
 
 def first_subset(labels: Tensor, count: int) -> Tensor:
-    """Return the indices ``(count,)`` of the first images, whatever their classes (released code of Jing 2020).
+    """The indices `(count,)` of the first images, whatever their classes (released code of Jing 2020).
 
-    ``labels`` is ``(n,)``. MNIST's first ten hold no 6, 7 or 8, so no probe trained on them errs less than 29.6 %.
+    `labels` is `(n,)`. MNIST's first ten hold no 6, 7 or 8, so no probe trained on them errs less than 29.6 %.
     Raises ValueError when there are fewer labels than asked for.
     """
     _check(labels, count)
@@ -19,9 +19,9 @@ def first_subset(labels: Tensor, count: int) -> Tensor:
 
 
 def balanced_subset(labels: Tensor, count: int, generator: torch.Generator, exclude: Tensor | None = None) -> Tensor:
-    """Return indices ``(count,)`` of images drawn without replacement, equally many of every class, in random order.
+    """Indices `(count,)` of images drawn without replacement, equally many of every class, in random order.
 
-    ``labels`` ``(n,)`` are integers 0 to c - 1; ``exclude`` holds indices that must not be drawn. Where ``count`` is
+    `labels` `(n,)` are integers 0 to c - 1; `exclude` holds indices that must not be drawn. Where `count` is
     no multiple of c, classes drawn at random give one image more. Raises ValueError when labels are too few, when a
     class has no image, or fewer than its share.
     """

@@ -16,7 +16,7 @@ from implicit_rank.evaluate.protocols import Protocol
 
 @dataclass(frozen=True)
 class SupervisedErrors:
-    """Test errors of one network, fractions; see :class:`ProbeErrors`; ``epochs``, ``test``, ``validation`` (E,)."""
+    """Test errors of one network, fractions; see `ProbeErrors`; `epochs`, `test`, `validation` (E,)."""
 
     final: float
     best: float
@@ -29,9 +29,9 @@ class SupervisedErrors:
 def head_module(
     kind: str, inputs: int, classes: int, hidden: int = 128, *, generator: torch.Generator | None = None
 ) -> nn.Sequential:
-    """Return one head of :data:`HEADS` as a module, codes ``(b, inputs)`` to logits ``(b, classes)``.
+    """One head of `HEADS` as a module, codes `(b, inputs)` to logits `(b, classes)`.
 
-    Its start is ``nn.Linear``'s, drawn from ``generator``. Raises ValueError for another kind.
+    Its start is `nn.Linear`'s, drawn from `generator`. Raises ValueError for another kind.
     """
     if kind not in HEADS:
         raise ValueError(f"head must be one of {', '.join(HEADS)}, not {kind!r}.")
@@ -45,7 +45,7 @@ def head_module(
 
 
 def drawn(module: type[nn.Module], *sizes: int, generator: torch.Generator | None = None, **options) -> nn.Module:
-    """Return an ``nn.Linear`` or ``nn.Conv2d`` with PyTorch's own start drawn from ``generator``."""
+    """An `nn.Linear` or `nn.Conv2d` with PyTorch's own start drawn from `generator`."""
     # U(-1/sqrt(fan in), 1/sqrt(fan in)) for weights and biases
     made = nn.utils.skip_init(module, *sizes, **options)
     bound = made.weight[0].numel() ** -0.5
@@ -68,11 +68,11 @@ def train_supervised(
     validation: Tensor | None = None,
     device: torch.device | str = "cpu",
 ) -> SupervisedErrors:
-    """Train ``network`` in place on uint8 images ``(n, c, h, w)`` with labels ``(n,)``: Adam, cross-entropy, shuffled.
+    """Train `network` in place on uint8 images `(n, c, h, w)` with labels `(n,)`: Adam, cross-entropy, shuffled.
 
-    ``network`` maps images in [0, 1] to logits, for Table 2 an encoder and :func:`head_module`. Epochs, batch, rate and
-    measuring are ``protocol``'s (its head is not looked at); ``subset`` are the labelled images (None: all) and
-    ``validation`` those that choose the epoch, as in :class:`Probe`. ``seed`` rules order and dropout and leaves the
+    `network` maps images in [0, 1] to logits, for Table 2 an encoder and `head_module`. Epochs, batch, rate and
+    measuring are `protocol`'s (its head is not looked at); `subset` are the labelled images (None: all) and
+    `validation` those that choose the epoch, as in `Probe`. `seed` rules order and dropout and leaves the
     global generators alone. The network ends with its weights of the last epoch, in evaluation mode.
     """
     if labels.shape != images.shape[:1] or test_labels.shape != test_images.shape[:1]:
@@ -122,7 +122,7 @@ def train_supervised(
 
 @torch.no_grad()
 def error_rate(network: nn.Module, images: Tensor, labels: Tensor, *, chunk: int = 500) -> float:
-    """Return the share of uint8 images ``(n, c, h, w)`` that ``network``, put in evaluation mode, gets wrong."""
+    """The share of uint8 images `(n, c, h, w)` that `network`, put in evaluation mode, gets wrong."""
     network.eval()
     parameter = next(network.parameters())
     wrong = torch.zeros((), dtype=torch.int64, device=parameter.device)

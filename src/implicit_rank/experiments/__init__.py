@@ -1,1 +1,1 @@
-"""One module per family of figures: a frozen Spec, ``presets(profile)``, ``run(specs)`` and MEASURES for the ledger."""
+"""One module per family of figures: a frozen Spec, `presets(profile)`, `run(specs)` and MEASURES for the ledger."""

@@ -21,11 +21,11 @@ from implicit_rank.store.modules import MODULES
 class Experiment:
     """One experiment. Every experiment module of the package ends with one, named EXPERIMENT.
 
-    ``presets(profile, seeds=None)`` are its planned members, of class `spec`; ``run(specs, device, progress,
+    `presets(profile, seeds=None)` are its planned members, of class `spec`; ``run(specs, device, progress,
     on_done)`` trains members and returns a result each; `measures` are numbers by name, read off a stored run.
-    What an experiment has nothing to say about stays None: ``batches(specs, memory=None, device="cpu")`` groups
-    members that are trained together, ``cost(spec)`` weighs one against another, ``estimate(specs, device)`` is
-    seconds or None, and ``size(specs)`` tells numbers of parameters and bytes by name.
+    What an experiment has nothing to say about stays None: `batches(specs, memory=None, device="cpu")` groups
+    members that are trained together, `cost(spec)` weighs one against another, `estimate(specs, device)` is
+    seconds or None, and `size(specs)` tells numbers of parameters and bytes by name.
     """
 
     spec: type

@@ -247,7 +247,7 @@ def queue(records: Sequence, count: int = 8) -> Figure:
 
 
 def _middle_depth(records: Sequence) -> int:
-    """Return the depth that was run at the most alphas, 0 for no records: the one panel (d) is about."""
+    """The depth that was run at the most alphas, 0 for no records: the one panel (d) is about."""
 
     def alphas(depth: int) -> int:
         return len({r.spec["alpha"] for r in filter_records(records, depth=depth)})

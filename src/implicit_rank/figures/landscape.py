@@ -78,7 +78,7 @@ def descents(descent: Descent, s: Tensor, penalties: Tensor, minimum: Sequence[i
 
 
 def plane(s: Tensor, penalties: Tensor, steps: np.ndarray, paths: np.ndarray) -> Figure:
-    """Draw Figure 1 from above with descent paths ``(m, t, 2)``, and their distances from ring and axis."""
+    """Draw Figure 1 from above with descent paths `(m, t, 2)`, and their distances from ring and axis."""
     with house():
         figure, (left, right) = canvas(1, 2, height=3.5, gridspec_kw={"width_ratios": [1, 1.15]})
         x, y = np.meshgrid(np.linspace(-1.3, 1.3, 131), np.linspace(-1.3, 1.3, 131))

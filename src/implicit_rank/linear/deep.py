@@ -1,7 +1,7 @@
 """Full-batch training of linear autoencoders with a chain at the bottleneck, all members at once.
 
 Members share the sizes n, D and d; they may differ in data, start, depth (0 is the vanilla autoencoder), alpha
-and learning rates. The compressed form (:func:`compress`) is exact for every optimiser that commutes with
+and learning rates. The compressed form (`compress`) is exact for every optimiser that commutes with
 rotations: gradient descent with or without momentum, not Adam.
 """
 
@@ -22,9 +22,9 @@ from implicit_rank.spectra import singular_values
 class DeepMember:
     """One linear autoencoder: data and starting weights.
 
-    ``data`` (n, D), rows are samples; ``encoder`` (d, D); ``decoder`` (D, d); ``layers`` the N starting matrices
-    What_i (d, d) of the chain, which acts as the product of alpha * What_i; ``lr`` the rate of encoder and
-    decoder, ``chain_lr`` that of the What_i (Sun 2021, 2.5: lr / N).
+    `data` (n, D), rows are samples; `encoder` (d, D); `decoder` (D, d); `layers` the N starting matrices
+    What_i (d, d) of the chain, which acts as the product of alpha * What_i; `lr` the rate of encoder and
+    decoder, `chain_lr` that of the What_i (Sun 2021, 2.5: lr / N).
     """
 
     data: Tensor
@@ -45,7 +45,7 @@ class Frame:
     complement: Tensor
 
     def restore(self, encoder: Tensor, decoder: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the full encoder (d, D) and decoder (D, d) of a compressed pair."""
+        """The full encoder (d, D) and decoder (D, d) of a compressed pair."""
         rank = self.axes.shape[1]
         return encoder @ self.axes.T + self.idle, self.axes @ decoder[:rank] + self.complement @ decoder[rank:]
 
@@ -70,10 +70,10 @@ def compress(member: DeepMember) -> tuple[DeepMember, Frame]:
 
 
 class DeepEnsemble:
-    """The loss of a list of members and its closed-form gradient, ready for :func:`implicit_rank.linear.loop.descend`.
+    """The loss of a list of members and its closed-form gradient, ready for `implicit_rank.linear.loop.descend`.
 
     Members are kept deepest first, so that layer i is one tensor over the members that have a layer i. The loss is
-    the mean of squared errors over all n*D entries of the original data (``entries``).
+    the mean of squared errors over all n*D entries of the original data (`entries`).
     """
 
     def __init__(self, members: Sequence[DeepMember], entries: int):
@@ -105,7 +105,7 @@ class DeepEnsemble:
         return [value for name, value in parameters.items() if name.startswith("layer_")]
 
     def _forward(self, parameters: Parameters) -> tuple[list[Tensor], Tensor]:
-        """Return the codes before each layer, for the members that have it, and the final codes (m, d, n)."""
+        """The codes before each layer, for the members that have it, and the final codes (m, d, n)."""
         codes = torch.bmm(parameters["encoder"], self.inputs)
         before, done = [], []
         for layer in self._layers(parameters):
@@ -117,7 +117,7 @@ class DeepEnsemble:
         return before, torch.cat([codes, *reversed(done)])
 
     def gradients(self, parameters: Parameters) -> tuple[Tensor, Parameters]:
-        """Return the losses (m,) and the gradient of every parameter."""
+        """The losses (m,) and the gradient of every parameter."""
         before, codes = self._forward(parameters)
         residual = torch.baddbmm(self.targets, parameters["decoder"], codes, beta=-1)
         loss = residual.square().sum(dim=(1, 2)) / self.entries
@@ -138,7 +138,7 @@ class DeepEnsemble:
         return loss, result
 
     def effective(self, parameters: Parameters) -> Tensor:
-        """Return W_e of every member (m, d, d); the identity for a vanilla member."""
+        """W_e of every member (m, d, d); the identity for a vanilla member."""
         width = parameters["encoder"].shape[1]
         product = torch.eye(width, dtype=self.inputs.dtype, device=self.inputs.device).expand(
             len(self.depths), width, width
@@ -149,9 +149,9 @@ class DeepEnsemble:
         return product
 
     def observe(self, step: int, parameters: Parameters, loss: Tensor) -> dict[str, Tensor]:
-        """Return the singular values of W_e (m, d) and of the codes (m, min(d, n)), and the fitted share of data modes.
+        """The singular values of W_e (m, d) and of the codes (m, min(d, n)), and the fitted share of data modes.
 
-        Mode k's share (m, min(n, D)) is ``v_k^T W_dec W_e W_enc v_k`` in the data's singular basis: from 0 to 1.
+        Mode k's share (m, min(n, D)) is `v_k^T W_dec W_e W_enc v_k` in the data's singular basis: from 0 to 1.
         """
         _, codes = self._forward(parameters)
         output = torch.bmm(parameters["decoder"], codes)
@@ -173,7 +173,7 @@ def train_deep(
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Descent, list[tuple[Tensor, Tensor, Tensor]]]:
-    """Train all members together; return the :class:`Descent` and every (encoder, W_e, decoder), in order.
+    """Train all members together; return the `Descent` and every (encoder, W_e, decoder), in order.
 
     Raises ValueError when Adam is asked to run compressed: its step depends on the basis.
     """

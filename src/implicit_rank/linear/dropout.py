@@ -18,8 +18,8 @@ from implicit_rank.linear.operators import BatchMoments
 class MaskNoise:
     """The random part of the gradient of stochastic nested dropout, for m members with their own seeds.
 
-    ``samples`` (n, D) in the basis of the weights; ``prior`` (m, k); ``batch`` is n for exact full-batch
-    noise. With ``source`` the masks fall on that mini-batch's samples, unshrunk: mini-batch nested dropout.
+    `samples` (n, D) in the basis of the weights; `prior` (m, k); `batch` is n for exact full-batch
+    noise. With `source` the masks fall on that mini-batch's samples, unshrunk: mini-batch nested dropout.
 
     Book: eq-mask-noise
     """
@@ -41,7 +41,7 @@ class MaskNoise:
         self.generators = [torch.Generator().manual_seed(seed + 7_654_321) for seed in seeds]
 
     def masks(self) -> Tensor:
-        """Return fresh masks (m, k, batch): unit i of a sample is kept when its b is at least i."""
+        """Fresh masks (m, k, batch): unit i of a sample is kept when its b is at least i."""
         k, batch = self.cumulative.shape[1], self.rows.batch
         draws = torch.stack([torch.rand(batch, generator=g, dtype=torch.float64) for g in self.generators])
         b = torch.searchsorted(self.cumulative, draws, right=True).clamp_(max=k - 1)

@@ -17,9 +17,9 @@ Observer = Callable[[int, Parameters, Tensor], dict[str, Tensor]]
 
 @dataclass
 class Descent:
-    """What a run of :func:`descend` leaves behind.
+    """What a run of `descend` leaves behind.
 
-    ``steps`` are the recorded steps ``(t,)``; every series has shape ``(m, t, ...)``; ``stopped[j]`` is None or
+    `steps` are the recorded steps `(t,)`; every series has shape `(m, t, ...)`; `stopped[j]` is None or
     the sentence that says why member j was stopped, after which its series hold NaN.
     """
 
@@ -30,7 +30,7 @@ class Descent:
 
 
 def recording_steps(steps: int, count: int, first: int = 1) -> list[int]:
-    """Return 0, about ``count`` log-spaced steps from ``first`` on, and ``steps`` itself."""
+    """0, about `count` log-spaced steps from `first` on, and `steps` itself."""
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}.")
     grid = torch.logspace(0, 1, max(count, 2), base=max(steps / first, 1.0), dtype=torch.float64) * min(first, steps)
@@ -50,14 +50,14 @@ def descend(
     check_every: int = 20,
     progress: Callable[[int], None] | None = None,
 ) -> Descent:
-    """Descend ``steps`` full-batch steps on all members at once, in place, recording as it goes.
+    """Descend `steps` full-batch steps on all members at once, in place, recording as it goes.
 
-    ``gradients(parameters)`` returns the loss of every member ``(m,)`` and a gradient per parameter;
-    ``observe(step, parameters, loss)`` returns tensors with leading axis m and is called at the steps in
-    ``record_at``, before the update, so that step t means "after t updates". A member whose loss is not finite,
-    or exceeds ``blow_up`` times its own start, is stopped (its parameters and later records become NaN) and
-    the others go on. ``finished(observed)`` may end the run early: it returns a mask ``(m,)``, and the loop
-    stops when every member is finished or stopped. ``progress(step)`` is called after every check.
+    `gradients(parameters)` returns the loss of every member `(m,)` and a gradient per parameter;
+    `observe(step, parameters, loss)` returns tensors with leading axis m and is called at the steps in
+    `record_at`, before the update, so that step t means "after t updates". A member whose loss is not finite,
+    or exceeds `blow_up` times its own start, is stopped (its parameters and later records become NaN) and
+    the others go on. `finished(observed)` may end the run early: it returns a mask `(m,)`, and the loop
+    stops when every member is finished or stopped. `progress(step)` is called after every check.
     """
     wanted, taken, rows = set(record_at), [], []
     start: Tensor | None = None

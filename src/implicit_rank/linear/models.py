@@ -30,7 +30,7 @@ class Products:
 
 
 def products(parameters: Parameters, moments: Moments) -> Products:
-    """Return the products with C; the only place where the data enter."""
+    """The products with C; the only place where the data enter."""
     W1, W2 = parameters["encoder"], parameters["decoder"]
     k = W1.shape[1]
     both = moments.times(torch.cat([W1, W2.mT], dim=1))
@@ -39,7 +39,7 @@ def products(parameters: Parameters, moments: Moments) -> Products:
 
 
 def reconstruction(parameters: Parameters, moments: Moments, p: Products | None = None) -> tuple[Tensor, Parameters]:
-    """Return loss (1), the mean squared error ||x - W2 W1 x||^2, and its gradients.
+    """Loss (1), the mean squared error ||x - W2 W1 x||^2, and its gradients.
 
     Book: eq-moment-loss
     """
@@ -52,7 +52,7 @@ def reconstruction(parameters: Parameters, moments: Moments, p: Products | None 
 
 
 def l2(parameters: Parameters, moments: Moments, penalties: Tensor) -> tuple[Tensor, Parameters]:
-    """Return loss (3) and its gradients; ``penalties`` (m, k) are the lambda_i, all equal for loss (2).
+    """Loss (3) and its gradients; `penalties` (m, k) are the lambda_i, all equal for loss (2).
 
     Book: eq-moment-l2
     """
@@ -65,7 +65,7 @@ def l2(parameters: Parameters, moments: Moments, penalties: Tensor) -> tuple[Ten
 
 
 def rotation_augmented(parameters: Parameters, moments: Moments) -> tuple[Tensor, Parameters]:
-    """Return loss (1) and the rotation augmented gradient of Algorithm 1.
+    """Loss (1) and the rotation augmented gradient of Algorithm 1.
 
     The rotation is subtracted from the gradient, as in the official code, so that a momentum or Adam acts
     on it too; with plain gradient descent the step is Algorithm 1 to the letter.
@@ -81,13 +81,13 @@ def rotation_augmented(parameters: Parameters, moments: Moments) -> tuple[Tensor
 
 
 def kept(prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Return P(b >= i) (..., k) and P(b >= max(i, j)) (..., k, k) of a prior over b = 1..k, last axis."""
+    """P(b >= i) (..., k) and P(b >= max(i, j)) (..., k, k) of a prior over b = 1..k, last axis."""
     tails = prior.flip(-1).cumsum(-1).flip(-1)
     return tails, torch.minimum(tails.unsqueeze(-1), tails.unsqueeze(-2))
 
 
 def nested_dropout(parameters: Parameters, moments: Moments, prior: Tensor) -> tuple[Tensor, Parameters]:
-    """Return twice loss (6), deterministic nested dropout, and its gradients; ``prior`` is (m, k).
+    """Twice loss (6), deterministic nested dropout, and its gradients; `prior` is (m, k).
 
     Book: eq-moment-nested
     """
@@ -103,10 +103,10 @@ def nested_dropout(parameters: Parameters, moments: Moments, prior: Tensor) -> t
 
 
 def linear_vae(parameters: Parameters, moments: Moments) -> tuple[Tensor, Parameters]:
-    """Return minus the analytic ELBO of a linear VAE, and its gradients (Lucas et al. 2019).
+    """Minus the analytic ELBO of a linear VAE, and its gradients (Lucas et al. 2019).
 
-    Codes are N(W1 x, diag(exp(log_variance))) with ``log_variance`` (m, k) shared by all samples; the
-    decoder is N(W2 z, exp(log_noise) I) with ``log_noise`` (m,); the prior of z is N(0, I).
+    Codes are N(W1 x, diag(exp(log_variance))) with `log_variance` (m, k) shared by all samples; the
+    decoder is N(W2 z, exp(log_noise) I) with `log_noise` (m,); the prior of z is N(0, I).
 
     Book: eq-linear-vae
     """

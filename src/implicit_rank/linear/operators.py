@@ -13,7 +13,7 @@ class DenseMoments:
         self.C, self.trace = C, C.trace()
 
     def times(self, rows: Tensor) -> Tensor:
-        """Return rows C for rows (m, r, D)."""
+        """Rows C for rows (m, r, D)."""
         return (rows.reshape(-1, rows.shape[-1]) @ self.C).view_as(rows)
 
     def draw(self) -> None:
@@ -30,7 +30,7 @@ class DiagonalMoments:
         self.eigenvalues, self.trace = eigenvalues, eigenvalues.sum()
 
     def times(self, rows: Tensor) -> Tensor:
-        """Return rows C for rows (m, r, D)."""
+        """Rows C for rows (m, r, D)."""
         return rows * self.eigenvalues
 
     def draw(self) -> None:
@@ -61,7 +61,7 @@ class BatchMoments:
         self.trace = self.current.square().sum() / self.batch
 
     def times(self, rows: Tensor) -> Tensor:
-        """Return rows C_batch for rows (m, r, D)."""
+        """Rows C_batch for rows (m, r, D)."""
         flat = rows.reshape(-1, rows.shape[-1])
         return (flat @ self.current.T @ self.current / self.batch).view_as(rows)
 

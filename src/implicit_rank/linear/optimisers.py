@@ -1,7 +1,7 @@
 """Elementwise optimisers whose learning rate may differ from member to member.
 
-``torch.optim`` has one rate per tensor; here the leading axis of every tensor is the member axis, so a
-rate is a tensor as well. The update rules are those of ``torch.optim``, which serves as oracle in the tests.
+`torch.optim` has one rate per tensor; here the leading axis of every tensor is the member axis, so a
+rate is a tensor as well. The update rules are those of `torch.optim`, which serves as oracle in the tests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Rate = float | Tensor | dict[str, float | Tensor]
 class Optimiser:
     """Base of the optimisers: a learning rate and, per parameter, whatever state the rule keeps.
 
-    ``lr`` is a float, a tensor ``(m,)`` with one rate per member, or a dictionary of these by parameter name.
+    `lr` is a float, a tensor `(m,)` with one rate per member, or a dictionary of these by parameter name.
     """
 
     def __init__(self, lr: Rate):
@@ -48,7 +48,7 @@ class GradientDescent(Optimiser):
 
 
 class Nesterov(Optimiser):
-    """Gradient descent with Nesterov momentum, in the form of ``torch.optim.SGD(nesterov=True)``."""
+    """Gradient descent with Nesterov momentum, in the form of `torch.optim.SGD(nesterov=True)`."""
 
     def __init__(self, lr: Rate, momentum: float = 0.9):
         super().__init__(lr)
@@ -61,7 +61,7 @@ class Nesterov(Optimiser):
 
 
 class Adam(Optimiser):
-    """Adam with bias correction (Kingma and Ba 2015), in the form of ``torch.optim.Adam``."""
+    """Adam with bias correction (Kingma and Ba 2015), in the form of `torch.optim.Adam`."""
 
     def __init__(self, lr: Rate, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
         super().__init__(lr)

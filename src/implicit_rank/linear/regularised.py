@@ -22,10 +22,10 @@ MODELS = ("uniform_l2", "nonuniform_l2", "rag", "nested_dropout", "deterministic
 
 @dataclass
 class RegularisedDescent:
-    """What :func:`train_regularised` returns.
+    """What `train_regularised` returns.
 
-    ``descent`` has series d_align, d_align_ordered, d_sub, transpose, loss, each (m, t); ``encoder`` (m, k,
-    D) and ``decoder`` (m, D, k) are in the basis of the data, float64; ``snapshots`` holds decoders (m, D,
+    `descent` has series d_align, d_align_ordered, d_sub, transpose, loss, each (m, t); `encoder` (m, k,
+    D) and `decoder` (m, D, k) are in the basis of the data, float64; `snapshots` holds decoders (m, D,
     k) by step.
     """
 
@@ -36,7 +36,7 @@ class RegularisedDescent:
 
 
 def start_weights(k: int, D: int, seeds: Sequence[int], deviation: float = 1e-4) -> tuple[Tensor, Tensor]:
-    """Return independent Gaussian encoders (m, k, D) and decoders (m, D, k), one pair a seed, float64."""
+    """Independent Gaussian encoders (m, k, D) and decoders (m, D, k), one pair a seed, float64."""
     pairs = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
@@ -46,9 +46,9 @@ def start_weights(k: int, D: int, seeds: Sequence[int], deviation: float = 1e-4)
 
 
 def dead_units(penalties: Tensor, eigenvalues: Tensor) -> list[int]:
-    """Return the units, counted from 1, whose penalty lambda_i reaches the eigenvalue s_i and which must die.
+    """The units, counted from 1, whose penalty lambda_i reaches the eigenvalue s_i and which must die.
 
-    ``penalties`` and ``eigenvalues`` (k,), the latter descending (Bao 2020, the assumption of Theorem 2).
+    `penalties` and `eigenvalues` (k,), the latter descending (Bao 2020, the assumption of Theorem 2).
     """
     return [i + 1 for i, dead in enumerate((penalties >= eigenvalues[: len(penalties)]).tolist()) if dead]
 
@@ -78,13 +78,13 @@ def train_regularised(
 ) -> RegularisedDescent:
     """Train m linear autoencoders of one model, optimiser and width, full batch, and follow their distances.
 
-    A member is a seed with its own rate and penalties: ``seeds`` (m), ``lr`` a number or (m), ``penalties``
-    (k,) or (m, k) the lambda_i of the l2 models, ``prior`` (k,) or (m, k) that of the nested dropout
-    models. ``start`` is the standard deviation of the starting weights, or the weights. ``eigenbasis`` runs
+    A member is a seed with its own rate and penalties: `seeds` (m), `lr` a number or (m), `penalties`
+    (k,) or (m, k) the lambda_i of the l2 models, `prior` (k,) or (m, k) that of the nested dropout
+    models. `start` is the standard deviation of the starting weights, or the weights. `eigenbasis` runs
     in the eigenbasis of C, exact for gradient descent with or without momentum; the default uses it where
-    it is exact. ``samples`` (n, D), centred as in C, are needed for stochastic nested dropout (masks on
-    ``mask_batch`` of them a step, all by default) and for mini-batches of ``batch`` samples. The run ends
-    early once every member has d_align <= ``stop_at``. Distances are float64 whatever ``dtype``.
+    it is exact. `samples` (n, D), centred as in C, are needed for stochastic nested dropout (masks on
+    `mask_batch` of them a step, all by default) and for mini-batches of `batch` samples. The run ends
+    early once every member has d_align <= `stop_at`. Distances are float64 whatever `dtype`.
 
     Raises ValueError for an unknown model or optimiser, k outside 1..D-1, a prior or penalties that do not
     fit, Adam in the eigenbasis, or missing samples. Warns when penalties kill units or top eigenvalues
@@ -180,7 +180,7 @@ def _check(moments, model, optimiser, k, m, eigenbasis, samples, batch) -> bool:
 
 
 def check_prior(prior: Tensor, k: int) -> Tensor:
-    """Return the prior as float64 ``(..., k)``; ValueError unless it is positive and sums to one."""
+    """The prior as float64 `(..., k)`; ValueError unless it is positive and sums to one."""
     prior = torch.as_tensor(prior, dtype=torch.float64)
     if prior.shape[-1] != k:
         raise ValueError(f"the prior needs one probability for each of the {k} units, not {prior.shape[-1]}.")
@@ -192,7 +192,7 @@ def check_prior(prior: Tensor, k: int) -> Tensor:
 
 
 def check_penalties(penalties: Tensor, k: int, eigenvalues: Tensor, name: str = "the data") -> Tensor:
-    """Return the penalties as float64 ``(..., k)``: one positive number a unit, else ValueError."""
+    """The penalties as float64 `(..., k)`: one positive number a unit, else ValueError."""
     penalties = torch.as_tensor(penalties, dtype=torch.float64)
     if penalties.shape[-1] != k:
         raise ValueError(f"penalties needs one number for each of the {k} units, not {penalties.shape[-1]}.")
@@ -210,7 +210,7 @@ def check_penalties(penalties: Tensor, k: int, eigenvalues: Tensor, name: str = 
 
 
 def _gradients(model, operator, k, m, s, penalties, prior, rows, mask_batch, seeds, dtype, device):
-    """Return the function of the parameters that :func:`descend` calls at every step."""
+    """The function of the parameters that `descend` calls at every step."""
 
     def spread(values: Tensor) -> Tensor:
         return _place(values.expand(m, k), dtype, device)

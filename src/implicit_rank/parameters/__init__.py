@@ -2,8 +2,8 @@
 
 A subclass declares its fields with `option`; building an instance coerces every value by the field's
 annotation and refuses anything else with one sentence (`ParameterError`) that says what is allowed. The
-same rules serve notebooks (`from_namespace(globals())`), papermill (whose ``-p`` sends text such as
-``"1e-4"`` or ``"[0, 1]"``) and the command line.
+same rules serve notebooks (`from_namespace(globals())`), papermill (whose `-p` sends text such as
+`"1e-4"` or `"[0, 1]"`) and the command line.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def option(default: Any, about: str, *, least=None, above=None, most=None, below
     """A dataclass field with a default, one line of help and the values it may take.
 
     `least`/`most` are inclusive bounds, `above`/`below` exclusive ones; `choices` lists all allowed values of
-    the choices' own type (so text choices leave numbers of a ``float | str`` field free). They hold
+    the choices' own type (so text choices leave numbers of a `float | str` field free). They hold
     for every element of a tuple field.
     """
     limits = {
@@ -74,7 +74,7 @@ class Parameters:
 
     @classmethod
     def from_namespace(cls, namespace: dict[str, Any]) -> typing.Self:
-        """An instance from a notebook's ``globals()``, called in the cell after the parameters cell.
+        """An instance from a notebook's `globals()`, called in the cell after the parameters cell.
 
         A name that the parameters cell sets, or the cell that papermill puts after it, and that is no parameter is
         taken for a misspelt one and refused (ParameterError). Where no such cell is known (a plain script), this

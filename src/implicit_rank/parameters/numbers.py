@@ -8,7 +8,7 @@ from typing import Any
 
 
 def whole(value: Any) -> int | None:
-    """The integer that ``value`` is; None for anything else, text and truth values among it."""
+    """The integer that `value` is; None for anything else, text and truth values among it."""
     if _is_truth(value) or getattr(value, "ndim", 0):  # a vector of one number is no number
         return None
     try:
@@ -18,7 +18,7 @@ def whole(value: Any) -> int | None:
 
 
 def real(value: Any) -> float | None:
-    """The number, finite or not, that ``value`` is; None for anything else, text and truth values among it."""
+    """The number, finite or not, that `value` is; None for anything else, text and truth values among it."""
     if _is_truth(value) or getattr(value, "ndim", 0):
         return None
     value = value.item() if hasattr(value, "item") else value
@@ -26,7 +26,7 @@ def real(value: Any) -> float | None:
 
 
 def truth(value: Any) -> bool | None:
-    """True or False where ``value`` is one of them; None for anything else, such as the word "no"."""
+    """True or False where `value` is one of them; None for anything else, such as the word "no"."""
     return bool(value) if _is_truth(value) and not getattr(value, "ndim", 0) else None
 
 

@@ -1,7 +1,7 @@
 """The store: one run = a readable JSON file, which is the commit point, and an npz file that it names.
 
-``<root>/<experiment>/<profile>-s<seed>-<hash>.json`` holds spec, scalars and provenance;
-``<profile>-s<seed>-<hash>-<content>.npz`` beside it holds the arrays and is named, with its SHA-256, in the JSON.
+`<root>/<experiment>/<profile>-s<seed>-<hash>.json` holds spec, scalars and provenance;
+`<profile>-s<seed>-<hash>-<content>.npz` beside it holds the arrays and is named, with its SHA-256, in the JSON.
 A run is found by the hash, whatever stands before it: older stores wrote settings there. The npz is written first
 under a name made from its content, the JSON last by an atomic replace: whatever happens in between, a reader finds
 the old run or the new one, complete. Nothing is pickled.

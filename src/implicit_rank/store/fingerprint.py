@@ -1,9 +1,9 @@
 """Fingerprint of the code that computes an experiment's results: stored runs of older code show as stale.
 
-The fingerprint is a hash over the normalised syntax trees of everything that an experiment's ``run`` function
+The fingerprint is a hash over the normalised syntax trees of everything that an experiment's `run` function
 (and its Spec classes) can reach by name: functions, classes and constants of the experiment's own module and,
 through imports, of the other modules of this package, transitively. Normalised means: comments, docstrings,
-annotations, help texts of options and the messages of ``raise`` do not count, and neither do formatting or
+annotations, help texts of options and the messages of `raise` do not count, and neither do formatting or
 the Python version. Nor does it count in which module a definition stands and under which alias it is used: a
 reference reads as the definition's own name. Which of two definitions of one name is meant does count.
 
@@ -13,7 +13,7 @@ runs fresh; editing the trainer, or a formula it uses, makes them stale; adding 
 
 A name that cannot be resolved counts as the whole module it was looked up in. Statements that bind nothing
 (calls at module level) and functions decorated by something of this package (registries) always count once
-their module is reached. Code reached only through strings (``getattr``, ``importlib``) is not seen.
+their module is reached. Code reached only through strings (`getattr`, `importlib`) is not seen.
 """
 
 import ast
@@ -189,7 +189,7 @@ def _imported(node: ast.AST, module: str, is_package: bool) -> Iterator[tuple[st
 
 
 def _bound_names(node: ast.AST) -> Iterator[str]:
-    """Names a top-level statement binds or changes in place (``X[key] = value`` changes X)."""
+    """Names a top-level statement binds or changes in place (`X[key] = value` changes X)."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name
     elif isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
@@ -202,7 +202,7 @@ def _bound_names(node: ast.AST) -> Iterator[str]:
 
 
 def _paths(node: ast.AST) -> Iterator[list[str]]:
-    """Every name used below `node`, with the attributes that follow it: ``a.b.c`` -> [a, b, c]."""
+    """Every name used below `node`, with the attributes that follow it: `a.b.c` -> [a, b, c]."""
     path = _path(node)
     if path:
         yield path
@@ -220,7 +220,7 @@ def _path(node: ast.AST) -> list[str]:
 
 
 def _only_imports(node: ast.AST) -> bool:
-    """An import, or an ``if`` around imports alone."""
+    """An import, or an `if` around imports alone."""
     inner = [*node.body, *node.orelse] if isinstance(node, ast.If) else []
     return isinstance(node, (ast.Import, ast.ImportFrom)) or (bool(inner) and all(map(_only_imports, inner)))
 
@@ -250,7 +250,7 @@ def _normalised(node: object, read: Callable[[list[str]], str]) -> str:
 
 
 def _is_option(node: object) -> bool:
-    """A field declared by ``option(...)``: its value is in the stored spec, its help text is prose."""
+    """A field declared by `option(...)`: its value is in the stored spec, its help text is prose."""
     return (
         isinstance(node, ast.AnnAssign)
         and isinstance(node.value, ast.Call)

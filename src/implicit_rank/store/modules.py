@@ -1,4 +1,4 @@
-"""Where each experiment's ``run`` and Spec class stand: names alone, so that nothing is imported to look one up.
+"""Where each experiment's `run` and Spec class stand: names alone, so that nothing is imported to look one up.
 
 An experiment is known by its name, which is in the hash of every run; its module may move.
 """

@@ -17,7 +17,7 @@ def provenance(device: str = "cpu", seconds: float | None = None, **extra) -> di
     """The facts stored with a run: commit, dirty flag, versions, device, threads, UTC date, seconds, memory.
 
     `seconds` is the time the run took (of its whole batch when members were trained together; say so with an
-    `extra` such as ``batch=24``). `commit` and `dirty` (uncommitted changes of the package) are None outside
+    `extra` such as `batch=24`). `commit` and `dirty` (uncommitted changes of the package) are None outside
     git. No host or user names are kept.
     """
     import torch  # here, so that reading stored runs does not load PyTorch

@@ -20,8 +20,8 @@ def ensembles_of(
     """The ensembles in which members of one experiment are trained.
 
     Ensembles with a checkpoint come first, as they were; the rest is what the experiment's `batches`
-    says, or one member each if it has none. ``batch`` limits the size of all but the
-    unfinished (without ``batches`` it is the size); ``memory`` is in bytes, per ensemble.
+    says, or one member each if it has none. `batch` limits the size of all but the
+    unfinished (without `batches` it is the size); `memory` is in bytes, per ensemble.
     """
     if batch is not None and batch < 1:
         raise ValueError(f"the number of members in an ensemble must be 1 or more, not {batch}.")
@@ -41,7 +41,7 @@ def ensembles_of(
 
 
 def portions(experiment: Experiment, specs: Sequence[Spec], device: str = "cpu") -> list[list[Spec]]:
-    """Members of one experiment in portions that may be handed to one ``run``: all, or the experiment's `batches`.
+    """Members of one experiment in portions that may be handed to one `run`: all, or the experiment's `batches`.
 
     They come in the order in which their first members were asked for.
     """

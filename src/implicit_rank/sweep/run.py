@@ -41,30 +41,30 @@ def sweep(
 ) -> Swept:
     """Run every member that is not stored yet and store each as it is finished.
 
-    Members of one experiment are trained in the ensembles of `ensembles_of`, by its ``run``: one after
-    another in this process, or as one Dask task each on ``scheduler`` ("tcp://host:port" or a `distributed.Client`)
-    or on ``workers`` processes of this machine. ``device`` is where an ensemble is trained ("auto" is decided by
-    each worker), ``batch`` limits its members, ``memory`` its bytes (default: a share of the device's memory).
-    ``progress(share, text)`` reports; ``on_done(result)`` is called once a member is stored. ``force`` runs stored
-    members again, ``stale`` those that older code stored.
+    Members of one experiment are trained in the ensembles of `ensembles_of`, by its `run`: one after
+    another in this process, or as one Dask task each on `scheduler` ("tcp://host:port" or a `distributed.Client`)
+    or on `workers` processes of this machine. `device` is where an ensemble is trained ("auto" is decided by
+    each worker), `batch` limits its members, `memory` its bytes (default: a share of the device's memory).
+    `progress(share, text)` reports; `on_done(result)` is called once a member is stored. `force` runs stored
+    members again, `stale` those that older code stored.
 
-    An ensemble whose ``run`` raises is reported in the returned `Swept`, and the others go on. When a worker dies,
-    its ensembles go to another one, and this up to ``retries`` times for each (the scheduler's own limit
-    ``distributed.scheduler.allowed-failures``, 3 by default, applies where it is higher); they go on from their
+    An ensemble whose `run` raises is reported in the returned `Swept`, and the others go on. When a worker dies,
+    its ensembles go to another one, and this up to `retries` times for each (the scheduler's own limit
+    `distributed.scheduler.allowed-failures`, 3 by default, applies where it is higher); they go on from their
     last checkpoint if all machines share the folder IMPLICIT_RANK_CHECKPOINTS, and else begin again. Only this process
     writes the store, so nothing is stored twice. Ctrl-C keeps what is stored and cancels the rest.
 
-    Raises SweepError (no Dask installed, no scheduler there, scheduler lost, workers that die at once, ``workers`` in a
-    script without ``if __name__ == "__main__":``), StoreError (results cannot be stored), ValueError (bad arguments).
+    Raises SweepError (no Dask installed, no scheduler there, scheduler lost, workers that die at once, `workers` in a
+    script without `if __name__ == "__main__":`), StoreError (results cannot be stored), ValueError (bad arguments).
 
     Bringing up a cluster: every machine needs this package in the same version (``pip install
-    "implicit-rank[cluster]"``), workers one thread each (``--nthreads 1``). By hand: ``dask scheduler --host
-    10.0.0.5`` here and ``dask worker tcp://10.0.0.5:8786 --nthreads 1`` there. A scheduler without ``--host`` listens
+    "implicit-rank[cluster]"`), workers one thread each (`--nthreads 1`). By hand: `dask scheduler --host
+    10.0.0.5` here and `dask worker tcp://10.0.0.5:8786 --nthreads 1` there. A scheduler without `--host`` listens
     on every network of its machine and runs whatever code reaches it, as you: name a network that you trust, or
-    127.0.0.1, or use TLS (see the page on running). Over SSH: ``dask ssh host1 host2 --nthreads 1``. On Slurm:
-    ``cluster = dask_jobqueue.SLURMCluster(cores=1, processes=1, memory="8GB")`` and ``cluster.scale(jobs=20)``. On
-    the GPUs of one machine: ``cluster = dask_cuda.LocalCUDACluster()``, with ``device="cuda"``. The last two are
-    Python: pass ``scheduler=distributed.Client(cluster)``.
+    127.0.0.1, or use TLS (see the page on running). Over SSH: `dask ssh host1 host2 --nthreads 1`. On Slurm:
+    `cluster = dask_jobqueue.SLURMCluster(cores=1, processes=1, memory="8GB")` and `cluster.scale(jobs=20)`. On
+    the GPUs of one machine: `cluster = dask_cuda.LocalCUDACluster()`, with `device="cuda"`. The last two are
+    Python: pass `scheduler=distributed.Client(cluster)`.
     """
     if retries < 0:
         raise ValueError(f"retries must be 0 or more, not {retries}.")

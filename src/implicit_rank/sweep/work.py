@@ -32,7 +32,7 @@ class Outcome:
 def facts(result: Any, device: str) -> dict:
     """The provenance of one member's result, taken where and when it was computed.
 
-    A result may bring a ``note`` (why it was stopped) and a dictionary ``provenance`` of further plain facts.
+    A result may bring a `note` (why it was stopped) and a dictionary `provenance` of further plain facts.
     """
     extra = {"note": result.note} if getattr(result, "note", None) else {}
     return provenance(device, result.seconds, **extra, **(getattr(result, "provenance", None) or {}))
@@ -45,9 +45,9 @@ def run_ensemble(
     progress: Callable[[float, str], None] | None,
     keep: Callable[[Any, dict], None],
 ) -> str | None:
-    """Run members together; ``keep(result, provenance)`` is called as each is finished.
+    """Run members together; `keep(result, provenance)` is called as each is finished.
 
-    Returns None, or what went wrong as a sentence. What ``keep`` raises, and Ctrl-C, go through.
+    Returns None, or what went wrong as a sentence. What `keep` raises, and Ctrl-C, go through.
     """
     import torch
 
@@ -77,9 +77,9 @@ def run_ensemble(
 
 
 def on_worker(run: Callable, specs: Sequence[Spec], device: str, code: str | None, topic: str, number: int) -> Outcome:
-    """The Dask task of one ensemble: as `run_ensemble`, with progress sent to the caller under ``topic``.
+    """The Dask task of one ensemble: as `run_ensemble`, with progress sent to the caller under `topic`.
 
-    ``code`` is the caller's fingerprint of the experiment: a worker with other code refuses.
+    `code` is the caller's fingerprint of the experiment: a worker with other code refuses.
     """
     from distributed import get_worker
 

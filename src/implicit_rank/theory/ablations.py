@@ -1,7 +1,7 @@
 """What gradient descent does to a chain of maps that is frozen or tied: the counterparts of Sun 2021, equation 5.
 
 float64 in, float64 out. Coefficients are those of one step without the learning rate, to first order, in the singular
-bases of W_e; ``implicit_rank.theory.effective.coefficients`` has those of free maps.
+bases of W_e; `implicit_rank.theory.effective.coefficients` has those of free maps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from implicit_rank.parameters.numbers import whole
 
 
 def frozen_coefficients(singular_values: Tensor) -> Tensor:
-    """Return sigma_r^2 ``(d,)``: how fast direction r of W_e A moves when W_e is frozen and the encoder's A learns.
+    """Sigma_r^2 `(d,)`: how fast direction r of W_e A moves when W_e is frozen and the encoder's A learns.
 
     They never change, whatever is learned. Raises ValueError for bad singular values.
 
@@ -25,11 +25,11 @@ def frozen_coefficients(singular_values: Tensor) -> Tensor:
 
 
 def tied_coefficients(singular_values: Tensor, depth: int, uses: int = 1) -> Tensor:
-    """Return the coefficients ``(d, d)`` of a chain in which each weight is used ``uses`` times in a row.
+    """The coefficients `(d, d)` of a chain in which each weight is used `uses` times in a row.
 
     They are the sum over weights of (sum over a weight's positions j of sigma_r^{(N-j)/N} sigma_s^{(j-1)/N})^2, for
-    symmetric positive weights that commute and are balanced: ``uses`` = 1 gives mu (Sun 2021, eq. 5), ``uses`` = N
-    Jing 2020's Figure 11. Raises ValueError unless ``uses`` divides ``depth``.
+    symmetric positive weights that commute and are balanced: `uses` = 1 gives mu (Sun 2021, eq. 5), `uses` = N
+    Jing 2020's Figure 11. Raises ValueError unless `uses` divides `depth`.
 
     Book: eq-tied-coefficients
     """
@@ -46,7 +46,7 @@ def tied_coefficients(singular_values: Tensor, depth: int, uses: int = 1) -> Ten
 
 
 def transpose_coefficients(singular_values: Tensor, depth: int) -> Tensor:
-    """Return the coefficients ``(d, d)`` of G + G^T for a chain W, W^T, W, ...: W_e = (W^T W)^{N/2}, N even.
+    """The coefficients `(d, d)` of G + G^T for a chain W, W^T, W, ...: W_e = (W^T W)^{N/2}, N even.
 
     With m_r = sigma_r^{2/N} and n = N/2 they are (m_r + m_s) (sum_k m_r^{n-k} m_s^{k-1})^2, in the basis of W_e. Raises
     ValueError for an odd depth.
@@ -64,10 +64,10 @@ def transpose_coefficients(singular_values: Tensor, depth: int) -> Tensor:
 
 
 def spectrum_behind(singular_values: Tensor, feature_spectrum: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the covariance spectrum ``(d,)``, descending, of codes W_e z for features z that do not know W_e.
+    """The covariance spectrum `(d,)`, descending, of codes W_e z for features z that do not know W_e.
 
-    ``feature_spectrum`` (d,) are the eigenvalues of the features' covariance; their axes are turned at random, drawn
-    from ``generator``, as those of a W_e that was drawn without looking at them. The prediction for frozen maps.
+    `feature_spectrum` (d,) are the eigenvalues of the features' covariance; their axes are turned at random, drawn
+    from `generator`, as those of a W_e that was drawn without looking at them. The prediction for frozen maps.
 
     Book: eq-frozen-spectrum
     """
@@ -83,9 +83,9 @@ def spectrum_behind(singular_values: Tensor, feature_spectrum: Tensor, generator
 def expected_spectrum_behind(
     singular_values: Sequence[Tensor], feature_spectra: Sequence[Tensor], seeds: Sequence[int]
 ) -> Tensor:
-    """The spectrum ``(d,)`` over its largest value that `spectrum_behind` gives, averaged over draws of frozen maps.
+    """The spectrum `(d,)` over its largest value that `spectrum_behind` gives, averaged over draws of frozen maps.
 
-    One draw is the singular values ``(d,)`` of its W_e, a spectrum of features of at most d values, the others taken
+    One draw is the singular values `(d,)` of its W_e, a spectrum of features of at most d values, the others taken
     as zero, and a seed of the turn between them. ValueError where there is no draw or a draw lacks one of the three.
     """
     drawn = []

@@ -1,7 +1,7 @@
 """How a chain of linear maps moves its product: Sun 2021, equations 1 to 7, and what holds beside them.
 
-Everything is float64 in, float64 out. A chain is a list ``[W_1, ..., W_N]`` of ``(d, d)`` tensors and acts as
-``W_e = W_N ... W_1``; ``gradient`` is the loss's derivative with respect to W_e; vec stacks columns.
+Everything is float64 in, float64 out. A chain is a list `[W_1, ..., W_N]` of `(d, d)` tensors and acts as
+`W_e = W_N ... W_1`; `gradient` is the loss's derivative with respect to W_e; vec stacks columns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from implicit_rank.parameters.numbers import whole
 
 
 def effective_matrix(layers: Sequence[Tensor]) -> Tensor:
-    """Return the product ``W_N ... W_1`` ``(d, d)`` (Sun 2021, 2.1).
+    """The product `W_N ... W_1` `(d, d)` (Sun 2021, 2.1).
 
     Book: eq-effective
     """
@@ -25,7 +25,7 @@ def effective_matrix(layers: Sequence[Tensor]) -> Tensor:
 
 
 def layer_gradients(layers: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
-    """Return the gradient of every W_i, ``(W_N ... W_{i+1})^T G (W_{i-1} ... W_1)^T``, from G = dL/dW_e.
+    """The gradient of every W_i, `(W_N ... W_{i+1})^T G (W_{i-1} ... W_1)^T`, from G = dL/dW_e.
 
     Book: eq-layer-gradient
     """
@@ -36,9 +36,9 @@ def layer_gradients(layers: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
 
 
 def first_order_update(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> Tensor:
-    """Return the first-order change ``(d, d)`` of W_e in one step on the layers, for any chain, balanced or not.
+    """The first-order change `(d, d)` of W_e in one step on the layers, for any chain, balanced or not.
 
-    It is ``-lr sum_i A_i A_i^T G B_i^T B_i``, A_i = W_N ... W_{i+1} being what follows layer i and
+    It is `-lr sum_i A_i A_i^T G B_i^T B_i`, A_i = W_N ... W_{i+1} being what follows layer i and
     B_i = W_{i-1} ... W_1 what precedes it.
 
     Book: eq-first-order
@@ -51,7 +51,7 @@ def first_order_update(layers: Sequence[Tensor], gradient: Tensor, lr: float) ->
 
 
 def imbalance(layers: Sequence[Tensor]) -> list[Tensor]:
-    """Return ``W_{i+1}^T W_{i+1} - W_i W_i^T`` for i = 1..N-1; all zero means balanced (Sun 2021, eq. 1).
+    """`W_{i+1}^T W_{i+1} - W_i W_i^T` for i = 1..N-1; all zero means balanced (Sun 2021, eq. 1).
 
     Book: eq-balance
     """
@@ -59,7 +59,7 @@ def imbalance(layers: Sequence[Tensor]) -> list[Tensor]:
 
 
 def imbalance_step(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> list[Tensor]:
-    """Return by how much one step of gradient descent changes each imbalance: ``lr^2 (G_{i+1}^T G_{i+1} - G_i G_i^T)``.
+    """By how much one step of gradient descent changes each imbalance: `lr^2 (G_{i+1}^T G_{i+1} - G_i G_i^T)`.
 
     Book: eq-imbalance-step
     """
@@ -67,7 +67,7 @@ def imbalance_step(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> lis
 
 
 def coefficients(singular_values: Tensor, depth: int) -> Tensor:
-    """Return mu ``(d, d)``, ``mu_{r,r'} = sum_j sigma_r^{2(N-j)/N} sigma_r'^{2(j-1)/N}`` (Sun 2021, eq. 5).
+    """Mu `(d, d)`, `mu_{r,r'} = sum_j sigma_r^{2(N-j)/N} sigma_r'^{2(j-1)/N}` (Sun 2021, eq. 5).
 
     They are the eigenvalues of the preconditioner. Raises ValueError for a depth below 1 or bad singular values.
 
@@ -80,7 +80,7 @@ def coefficients(singular_values: Tensor, depth: int) -> Tensor:
 
 
 def coefficients_closed_form(singular_values: Tensor, depth: int) -> Tensor:
-    """Return mu ``(d, d)`` as the summed geometric series ``(a^N - b^N) / (a - b)``, a and b being sigma^{2/N}.
+    """Mu `(d, d)` as the summed geometric series `(a^N - b^N) / (a - b)`, a and b being sigma^{2/N}.
 
     On the diagonal, and where two values agree to rounding, it is N a^{N-1}.
 
@@ -94,7 +94,7 @@ def coefficients_closed_form(singular_values: Tensor, depth: int) -> Tensor:
 
 
 def coefficients_limit(singular_values: Tensor) -> Tensor:
-    """Return the limit ``(d, d)`` of mu / N for N to infinity: the logarithmic mean of sigma_r^2 and sigma_r'^2.
+    """The limit `(d, d)` of mu / N for N to infinity: the logarithmic mean of sigma_r^2 and sigma_r'^2.
 
     Book: eq-mu-limit
     """
@@ -107,7 +107,7 @@ def coefficients_limit(singular_values: Tensor) -> Tensor:
 
 
 def preconditioner(W_e: Tensor, depth: int) -> Tensor:
-    """Return P ``(d*d, d*d)`` with ``vec(update) = -lr P vec(gradient)``, vec column-major (Sun 2021, eq. 2-4).
+    """P `(d*d, d*d)` with `vec(update) = -lr P vec(gradient)`, vec column-major (Sun 2021, eq. 2-4).
 
     P = sum over r, r' of mu_{r,r'} e e^T with e = vec(u_r v_r'^T); it holds for balanced chains, to first order.
 
@@ -121,9 +121,9 @@ def preconditioner(W_e: Tensor, depth: int) -> Tensor:
 
 
 def predicted_update(W_e: Tensor, gradient: Tensor, depth: int, lr: float) -> Tensor:
-    """Return the first-order change ``(d, d)`` of W_e, ``-lr U (mu * (U^T G V)) V^T`` (Sun 2021, eq. 2 and 7).
+    """The first-order change `(d, d)` of W_e, `-lr U (mu * (U^T G V)) V^T` (Sun 2021, eq. 2 and 7).
 
-    The same as :func:`preconditioner` applied to vec(G), in O(d^3) instead of O(d^4).
+    The same as `preconditioner` applied to vec(G), in O(d^3) instead of O(d^4).
 
     Book: eq-update-modes
     """
@@ -135,7 +135,7 @@ def predicted_update(W_e: Tensor, gradient: Tensor, depth: int, lr: float) -> Te
 
 
 def batch_gradient(output_gradients: Tensor, codes: Tensor) -> Tensor:
-    """Return dL/dW_e ``(d, d)`` from per-sample gradients dL/dz_N and codes z, both ``(n, d)`` (Sun 2021, eq. 6).
+    """DL/dW_e `(d, d)` from per-sample gradients dL/dz_N and codes z, both `(n, d)` (Sun 2021, eq. 6).
 
     It is the sum over the batch of outer products, not the outer product of sums.
 
@@ -148,9 +148,9 @@ def batch_gradient(output_gradients: Tensor, codes: Tensor) -> Tensor:
 
 
 def balanced_chain(W_e: Tensor, depth: int, generator: torch.Generator | None = None) -> list[Tensor]:
-    """Return a balanced chain with product ``W_e``: N-th roots of its singular values, random frames between.
+    """A balanced chain with product `W_e`: N-th roots of its singular values, random frames between.
 
-    With W_e = U S V^T the layers are ``W_i = Q_i S^{1/N} Q_{i-1}^T``, Q_0 = V, Q_N = U and the rest Haar-random.
+    With W_e = U S V^T the layers are `W_i = Q_i S^{1/N} Q_{i-1}^T`, Q_0 = V, Q_N = U and the rest Haar-random.
 
     Book: eq-balanced-chain
     """
@@ -165,7 +165,7 @@ def balanced_chain(W_e: Tensor, depth: int, generator: torch.Generator | None = 
 
 
 def _product(layers: Sequence[Tensor], width: int) -> Tensor:
-    """Return ``W_N ... W_1``; the identity for no layers."""
+    """`W_N ... W_1`; the identity for no layers."""
     product = torch.eye(width, dtype=torch.float64)
     for layer in layers:
         product = layer @ product

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 
 def growth_time(start: float, depth: int) -> float:
-    """Return T_N, the integral of ``s^{-2(N-1)/N}`` from ``start`` to 1: the time to emerge, up to a factor.
+    """T_N, the integral of `s^{-2(N-1)/N}` from `start` to 1: the time to emerge, up to a factor.
 
     The factor is 1 / (lr alpha^2 g) for a signal of constant strength g, and does not depend on N.
 
@@ -28,9 +28,9 @@ def growth_time(start: float, depth: int) -> float:
 
 
 def final_singular_value(gain: float, start: float, depth: int, alpha: float = 1.0) -> float:
-    """Return x with ``x (gain + (N / alpha^2)(x^{2/N} - start^{2/N})) = 1``: where a fitted mode of W_e ends.
+    """X with `x (gain + (N / alpha^2)(x^{2/N} - start^{2/N})) = 1`: where a fitted mode of W_e ends.
 
-    ``gain`` is the squared norm that the encoder's (and the decoder's) start gives the mode.
+    `gain` is the squared norm that the encoder's (and the decoder's) start gives the mode.
 
     Book: eq-final-size
     """

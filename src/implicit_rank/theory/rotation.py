@@ -1,7 +1,7 @@
 """The rotation augmented gradient of Bao 2020 (6): Algorithm 1, what it conserves, and the Toda flow it contains.
 
-Encoders ``W1`` are ``(..., k, D)``, decoders ``W2`` ``(..., D, k)``, C = X X^T / n is ``(D, D)``, and
-M = W1 C W1^T = Y Y^T / n ``(..., k, k)`` are the second moments of the codes. Everything is float64.
+Encoders `W1` are `(..., k, D)`, decoders `W2` `(..., D, k)`, C = X X^T / n is `(D, D)`, and
+M = W1 C W1^T = Y Y^T / n `(..., k, k)` are the second moments of the codes. Everything is float64.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from implicit_rank.theory.landscape.losses import (
 
 
 def code_moments(W1: Tensor, C: Tensor) -> Tensor:
-    """Return ``M = W1 C W1^T = Y Y^T / n``, ``(..., k, k)``.
+    """`M = W1 C W1^T = Y Y^T / n`, `(..., k, k)`.
 
     Book: eq-bao-code-moments
     """
@@ -30,7 +30,7 @@ def code_moments(W1: Tensor, C: Tensor) -> Tensor:
 
 
 def rotation_generator(M: Tensor) -> Tensor:
-    """Return the skew ``(upper - lower) / 2`` of M ``(..., k, k)``, strict triangles: A / n of Algorithm 1.
+    """The skew `(upper - lower) / 2` of M `(..., k, k)`, strict triangles: A / n of Algorithm 1.
 
     Raises ValueError unless M is square and symmetric.
 
@@ -41,7 +41,7 @@ def rotation_generator(M: Tensor) -> Tensor:
 
 
 def rag_step(W1: Tensor, W2: Tensor, C: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-    """Return encoder and decoder after one step of Algorithm 1, both from the old values.
+    """Encoder and decoder after one step of Algorithm 1, both from the old values.
 
     Book: eq-bao-rag
     """
@@ -53,7 +53,7 @@ def rag_step(W1: Tensor, W2: Tensor, C: Tensor, lr: float) -> tuple[Tensor, Tens
 
 
 def rotation_step(W1: Tensor, W2: Tensor, C: Tensor, lr: float, *, exact: bool = False) -> tuple[Tensor, Tensor]:
-    """Return the weights after the rotation of Algorithm 1 alone; ``exact`` takes the matrix exponential, not 1 + lr A.
+    """The weights after the rotation of Algorithm 1 alone; `exact` takes the matrix exponential, not 1 + lr A.
 
     Book: eq-bao-rotation-step
     """
@@ -66,7 +66,7 @@ def rotation_step(W1: Tensor, W2: Tensor, C: Tensor, lr: float, *, exact: bool =
 
 
 def imbalance(W1: Tensor, W2: Tensor) -> Tensor:
-    """Return ``B = W1 W1^T - W2^T W2`` ``(..., k, k)``: gradient flow conserves it, RAG's flow its eigenvalues.
+    """`B = W1 W1^T - W2^T W2` `(..., k, k)`: gradient flow conserves it, RAG's flow its eigenvalues.
 
     Book: eq-bao-imbalance
     """
@@ -75,9 +75,9 @@ def imbalance(W1: Tensor, W2: Tensor) -> Tensor:
 
 
 def toda_flow(M0: Tensor, t: float | Tensor) -> Tensor:
-    """Return M(t) of ``dM/dt = [A(M), M]``, ``M(t) = Q^T M0 Q`` with ``exp(t M0 / 2) = Q R``, R's diagonal positive.
+    """M(t) of `dM/dt = [A(M), M]`, `M(t) = Q^T M0 Q` with `exp(t M0 / 2) = Q R`, R's diagonal positive.
 
-    ``M0`` (k, k) is symmetric; a tensor of times (T,) gives (T, k, k). Long times are walked in steps short
+    `M0` (k, k) is symmetric; a tensor of times (T,) gives (T, k, k). Long times are walked in steps short
     enough for the exponential to keep its digits: the flow composes. Negative times run it backwards.
     Raises ValueError for a matrix that is not symmetric or a time that is not finite.
 
@@ -87,7 +87,7 @@ def toda_flow(M0: Tensor, t: float | Tensor) -> Tensor:
 
 
 def toda_path(M0: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Return M(t) and the orthogonal Q(t) of the Toda flow, so that the weights are Q^T W1 and W2 Q.
+    """M(t) and the orthogonal Q(t) of the Toda flow, so that the weights are Q^T W1 and W2 Q.
 
     Book: thm-bao-toda
     """
@@ -127,7 +127,7 @@ def _toda_step(M: Tensor, Q: Tensor, time: float) -> tuple[Tensor, Tensor]:
 
 
 def leading_sums_rate(M: Tensor) -> Tensor:
-    """Return ``d/dt (M_11 + ... + M_rr) = sum over i <= r < j of M_ij^2`` for r < k, never negative.
+    """`d/dt (M_11 + ... + M_rr) = sum over i <= r < j of M_ij^2` for r < k, never negative.
 
     Book: eq-bao-lyapunov
     """
@@ -137,7 +137,7 @@ def leading_sums_rate(M: Tensor) -> Tensor:
 
 
 def non_diagonality(M: Tensor) -> Tensor:
-    """Return Nd(M), the sum of the magnitudes of all entries off the diagonal, ``(...)`` (Bao 2020, Def. 6.1).
+    """Nd(M), the sum of the magnitudes of all entries off the diagonal, `(...)` (Bao 2020, Def. 6.1).
 
     Book: def-bao-nd
     """
@@ -146,7 +146,7 @@ def non_diagonality(M: Tensor) -> Tensor:
 
 
 def smallest_gap(M: Tensor) -> Tensor:
-    """Return g, the smallest difference between two diagonal entries of M, ``(...)`` (Bao 2020, Theorem 5).
+    """G, the smallest difference between two diagonal entries of M, `(...)` (Bao 2020, Theorem 5).
 
     Book: eq-bao-gap
     """
@@ -155,10 +155,10 @@ def smallest_gap(M: Tensor) -> Tensor:
 
 
 def rag_decay_rates(s: Tensor, k: int) -> Tensor:
-    """Return the ``2 k len(s)`` decay rates of RAG's flow linearised at the optimum, ascending.
+    """The `2 k len(s)` decay rates of RAG's flow linearised at the optimum, ascending.
 
     Of them k(k+1)/2 are zero, k(k-1)/2 are the rotations' (s_i - s_j) / 2, and the others are the nonzero
-    Hessian eigenvalues of loss (1). ``s`` holds the top k eigenvalues of C or all.
+    Hessian eigenvalues of loss (1). `s` holds the top k eigenvalues of C or all.
 
     Book: thm-bao-rag-rates
     """
@@ -172,9 +172,9 @@ def rag_decay_rates(s: Tensor, k: int) -> Tensor:
 
 
 def spurious_fixed_point(U: Tensor, s: Tensor, rotation: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-    """Return a fixed point of RAG that is not axis-aligned: ``W1 = D Q S^-1 U^T``, ``W2 = U S Q^T D^-1``, S = s^(1/2).
+    """A fixed point of RAG that is not axis-aligned: `W1 = D Q S^-1 U^T`, `W2 = U S Q^T D^-1`, S = s^(1/2).
 
-    ``U`` (D, k), ``s`` (k,), ``rotation`` Q (k, k) orthogonal, ``scale`` the diagonal of D: M = D^2 is diagonal
+    `U` (D, k), `s` (k,), `rotation` Q (k, k) orthogonal, `scale` the diagonal of D: M = D^2 is diagonal
     already, so nothing turns, and W2 W1 = U U^T, so no gradient is left.
 
     Book: eq-bao-spurious
@@ -186,9 +186,9 @@ def spurious_fixed_point(U: Tensor, s: Tensor, rotation: Tensor, scale: Tensor |
 
 
 def misalignment(B: Tensor, s: Tensor) -> Tensor:
-    """Return d_align to second order at the fixed point of RAG with imbalance ``B`` ``(..., k, k)``; ``s`` (k,).
+    """D_align to second order at the fixed point of RAG with imbalance `B` `(..., k, k)`; `s` (k,).
 
-    It is ``sum over i < j of B_ij^2 (s_i^2 + s_j^2) / (4 k (s_i - s_j)^2)``: what was unbalanced stays misaligned.
+    It is `sum over i < j of B_ij^2 (s_i^2 + s_j^2) / (4 k (s_i - s_j)^2)`: what was unbalanced stays misaligned.
 
     Book: eq-bao-misalignment
     """
@@ -199,7 +199,7 @@ def misalignment(B: Tensor, s: Tensor) -> Tensor:
 
 
 def gha_step(W: Tensor, C: Tensor, lr: float) -> Tensor:
-    """Return W ``(..., k, D)`` after a step of the Generalized Hebbian Algorithm (Sanger 1989; Bao 2020, 6.1).
+    """W `(..., k, D)` after a step of the Generalized Hebbian Algorithm (Sanger 1989; Bao 2020, 6.1).
 
     Book: eq-bao-gha
     """
@@ -208,7 +208,7 @@ def gha_step(W: Tensor, C: Tensor, lr: float) -> Tensor:
 
 
 def rag_as_gha_step(W: Tensor, C: Tensor, lr: float) -> Tensor:
-    """Return the RAG step as 6.1 prints it: GHA's and ``-(YY^T - diag(YY^T)) W / 2`` beside it.
+    """The RAG step as 6.1 prints it: GHA's and `-(YY^T - diag(YY^T)) W / 2` beside it.
 
     It is the *decoder's* half of Algorithm 1 at W1 = W2^T = W, for half of loss (1), and nothing else.
 
@@ -221,9 +221,9 @@ def rag_as_gha_step(W: Tensor, C: Tensor, lr: float) -> Tensor:
 
 
 def gradient_gap(W: Tensor, C: Tensor) -> Tensor:
-    """Return encoder gradient minus transposed decoder gradient of loss (1) at W1 = W2^T = W.
+    """Encoder gradient minus transposed decoder gradient of loss (1) at W1 = W2^T = W.
 
-    It is ``2 W (W^T W C - C W^T W)``. Where it is not zero, one step of GD or RAG already breaks W1 = W2^T
+    It is `2 W (W^T W C - C W^T W)`. Where it is not zero, one step of GD or RAG already breaks W1 = W2^T
     (Bao 2020, footnote 3).
 
     Book: eq-bao-gradient-gap
@@ -234,7 +234,7 @@ def gradient_gap(W: Tensor, C: Tensor) -> Tensor:
 
 
 def symmetric(M: Tensor) -> Tensor:
-    """Return M as float64; ValueError unless it is a finite symmetric matrix, or a batch of them."""
+    """M as float64; ValueError unless it is a finite symmetric matrix, or a batch of them."""
     M = torch.as_tensor(M, dtype=torch.float64)
     if M.ndim < 2 or M.shape[-1] != M.shape[-2]:
         raise ValueError(f"M must be a square matrix, not one of shape {tuple(M.shape)}.")

@@ -9,15 +9,15 @@ from implicit_rank.train.randomness import NOISE_STEPS, epoch_order, noise_block
 
 
 def scaled(images: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return uint8 images ``(..., c, h, w)`` as numbers from 0 to 1."""
+    """Uint8 images `(..., c, h, w)` as numbers from 0 to 1."""
     return images.to(dtype).div_(255)
 
 
 class Batches:
-    """Every member's batch of step t: images ``(b, c, h, w)`` in [0, 1], gathered and scaled on the device.
+    """Every member's batch of step t: images `(b, c, h, w)` in [0, 1], gathered and scaled on the device.
 
-    ``images`` (n, c, h, w) uint8 on the device; ``seeds`` one per member; noise ``(b, width)`` comes along where
-    ``noise_width`` is given. Members with equal seeds see equal batches.
+    `images` (n, c, h, w) uint8 on the device; `seeds` one per member; noise `(b, width)` comes along where
+    `noise_width` is given. Members with equal seeds see equal batches.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class Batches:
         self.noises: dict[int, Tensor] = {}
 
     def size(self, step: int) -> int:
-        """Return how many images the batch of a step holds: the last one of an epoch may be smaller."""
+        """How many images the batch of a step holds: the last one of an epoch may be smaller."""
         position = step % self.steps_per_epoch
         return min(self.batch, len(self.images) - position * self.batch)
 
     def at(self, step: int, active: list[int]) -> list[tuple[Tensor, Tensor | None]]:
-        """Return (images, noise) of a step for each member number in ``active``."""
+        """The pair (images, noise) of a step for each member number in `active`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         device = self.images.device
         wanted = {self.seeds[i] for i in active}

@@ -17,14 +17,14 @@ Batch = Sequence[tuple[Tensor, Tensor | None]]
 
 
 def autocast(settings: Settings, device: torch.device):
-    """Return the context in which products are taken in bfloat16, where asked for."""
+    """The context in which products are taken in bfloat16, where asked for."""
     if settings.precision != "bfloat16":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
 
 def coefficients(settings: Settings, member: Member) -> dict[str, float]:
-    """Return the numbers of a member's loss: beta of a VAE, l1 and l2 of its codes."""
+    """The numbers of a member's loss: beta of a VAE, l1 and l2 of its codes."""
     beta = LOSSES[settings.loss] if member.beta is None else member.beta
     return {"l1": member.l1, "l2": member.l2} | ({} if beta is None else {"beta": beta})
 
@@ -38,7 +38,7 @@ class MemberByMember:
         self.models, self.members, self.settings, self.device = list(models), list(members), settings, device
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Fill every parameter's ``.grad`` and return the losses ``(m,)``, detached."""
+        """Fill every parameter's `.grad` and return the losses `(m,)`, detached."""
         losses = []
         for model, member, (images, noise) in zip(self.models, self.members, batch, strict=True):
             for parameter in model.parameters():
@@ -52,9 +52,9 @@ class MemberByMember:
 
 
 class PaddedChain(nn.Module):
-    """A chain whose maps are one tensor ``weights`` (N, d, d), padded with the identity, for use under vmap.
+    """A chain whose maps are one tensor `weights` (N, d, d), padded with the identity, for use under vmap.
 
-    ``between`` (N,) is 1 where the activation stands before map j. The counterpart of ``LinearChain``'s loop.
+    `between` (N,) is 1 where the activation stands before map j. The counterpart of `LinearChain`'s loop.
     """
 
     def __init__(self, weights: Tensor, between: Tensor, activation=None):
@@ -71,7 +71,7 @@ class PaddedChain(nn.Module):
 
 
 class AllAtOnce:
-    """Gradients of all models by one vectorised pass: stacked parameters, ``functional_call`` and ``vmap``.
+    """Gradients of all models by one vectorised pass: stacked parameters, `functional_call` and `vmap`.
 
     Members may differ in depth, sharing, inner width and activation (one kind of activation in an ensemble): chains
     are padded with identities to the greatest depth, inner widths with zeros. Autograd carries the gradient of
@@ -121,7 +121,7 @@ class AllAtOnce:
         return square + [self.identity] * (self.depth - len(maps))
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Fill every parameter's ``.grad`` and return the losses ``(m,)``, detached."""
+        """Fill every parameter's `.grad` and return the losses `(m,)`, detached."""
         for model in self.models:
             for parameter in model.parameters():
                 parameter.grad = None
@@ -132,7 +132,7 @@ class AllAtOnce:
         return losses.detach()
 
     def losses(self, images: Tensor, noises: Tensor | None) -> Tensor:
-        """Return the losses ``(m,)`` of batches ``(m, b, c, h, w)`` and noise ``(m, b, d)``, differentiable."""
+        """The losses `(m,)` of batches `(m, b, c, h, w)` and noise `(m, b, d)`, differentiable."""
         stacked = {name: torch.stack([own[name] for own in self.parameters]) for name in self.names} | self.fixed
         if self.chains is not None:
             maps = torch.stack([torch.stack(self._padded(chain)) for chain in self.chains])
@@ -152,6 +152,6 @@ def vectorised(settings: Settings, device: torch.device, members: int) -> bool:
 
 
 def gradients(models, members, settings: Settings, device: torch.device):
-    """Return the way of taking gradients that the settings ask for."""
+    """The way of taking gradients that the settings ask for."""
     way = AllAtOnce if vectorised(settings, device, len(models)) else MemberByMember
     return way(models, members, settings, device)

@@ -13,7 +13,7 @@ WARM_UP = 3  # eager steps on a side stream before the capture, as torch.cuda.gr
 
 
 def stepper(training, active: list[int]) -> Callable[[Batch], Tensor]:
-    """Return a function that takes a step of the active members, given their batches, and returns their losses."""
+    """A function that takes a step of the active members, given their batches, and returns their losses."""
     models = [training.models[i] for i in active]
     members = [training.members[i] for i in active]
     rules = [training.optimisers[i] for i in active]

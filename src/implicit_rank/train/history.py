@@ -11,12 +11,12 @@ import numpy as np
 class History:
     """The log of an ensemble of m members.
 
-    ``steps`` (T,) and ``epochs`` (T,) say when; ``values`` holds arrays ``(m, T, ...)``: ``loss`` (mean training
-    objective since the entry before), ``error`` (mean squared error on the evaluation images), ``singular_effective``
-    (of W_e), ``singular_codes`` (of the code matrix as it is, n x d), ``spectrum_codes`` (of the centred covariance of
-    the codes) and the ranks ``rank_effective``, ``rank_codes``, ``rank_covariance`` by the relative threshold.
-    Entries after a member has stopped, and W_e's of members without one, are NaN. ``status`` (m) is "running",
-    "finished", "diverged: reason" or the sentence of the rule that stopped a member; ``stopped_at`` (m,) is the
+    `steps` (T,) and `epochs` (T,) say when; `values` holds arrays `(m, T, ...)`: `loss` (mean training
+    objective since the entry before), `error` (mean squared error on the evaluation images), `singular_effective`
+    (of W_e), `singular_codes` (of the code matrix as it is, n x d), `spectrum_codes` (of the centred covariance of
+    the codes) and the ranks `rank_effective`, `rank_codes`, `rank_covariance` by the relative threshold.
+    Entries after a member has stopped, and W_e's of members without one, are NaN. `status` (m) is "running",
+    "finished", "diverged: reason" or the sentence of the rule that stopped a member; `stopped_at` (m,) is the
     step, -1 before.
     """
 
@@ -35,7 +35,7 @@ class History:
             self.stopped_at = np.full(self.members, -1, np.int64)
 
     def append(self, step: int, epoch: float, entry: dict[str, np.ndarray]) -> None:
-        """Add one entry: arrays ``(m, ...)`` by name."""
+        """Add one entry: arrays `(m, ...)` by name."""
         self.steps.append(step)
         self.epochs.append(epoch)
         for name, value in entry.items():
@@ -51,16 +51,16 @@ class History:
 
     @property
     def values(self) -> dict[str, np.ndarray]:
-        """Arrays ``(m, T, ...)`` by name."""
+        """Arrays `(m, T, ...)` by name."""
         return {name: np.stack(rows, axis=1) for name, rows in self.rows.items()}
 
     def of(self, i: int) -> dict[str, np.ndarray]:
-        """Return one member's arrays ``(T, ...)``, with ``steps`` and ``epochs``."""
+        """One member's arrays `(T, ...)`, with `steps` and `epochs`."""
         own = {name: values[i] for name, values in self.values.items()}
         return {"steps": np.array(self.steps), "epochs": np.array(self.epochs)} | own
 
     def last(self, name: str, i: int) -> float:
-        """Return the last number a member has under a name, NaN if none."""
+        """The last number a member has under a name, NaN if none."""
         own = np.array([row[i] for row in self.rows.get(name, [])])
         own = own[~np.isnan(own)]
         return float(own[-1]) if len(own) else float("nan")
@@ -70,7 +70,7 @@ class History:
         return self.status[i].startswith("diverged")
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return everything as plain arrays, for a checkpoint."""
+        """Everything as plain arrays, for a checkpoint."""
         return {f"rows/{name}": np.stack(rows) for name, rows in self.rows.items()} | {
             "steps": np.array(self.steps, np.int64),
             "epochs": np.array(self.epochs, np.float64),
@@ -81,7 +81,7 @@ class History:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> History:
-        """Return the history that :meth:`to_arrays` stored."""
+        """The history that `to_arrays` stored."""
         status = [str(s) for s in arrays["status"]]
         rows = {name.removeprefix("rows/"): list(v) for name, v in arrays.items() if name.startswith("rows/")}
         steps, epochs = arrays["steps"].tolist(), arrays["epochs"].tolist()

@@ -30,10 +30,10 @@ def identity(
     settings: Settings,
     rules: Sequence[Rule],
 ) -> dict[str, np.ndarray]:
-    """The arrays that say what a state is of: ``identity`` (JSON text of names and values) and ``start`` (m, 2 p).
+    """The arrays that say what a state is of: `identity` (JSON text of names and values) and `start` (m, 2 p).
 
-    Digests of ``images`` and ``evaluation`` as they are used, every setting but the length, members, rules and
-    architectures; ``start`` are sum |w| and the norm of each model's p weight tensors before the first step, NaN
+    Digests of `images` and `evaluation` as they are used, every setting but the length, members, rules and
+    architectures; `start` are sum |w| and the norm of each model's p weight tensors before the first step, NaN
     where a model has fewer. They are blind to signs, in which two machines' singular vectors may differ. The device is
     not part of it: elsewhere a run goes on with other roundings.
     """
@@ -47,7 +47,7 @@ def identity(
 
 
 def recognised(weights: Sequence[Sequence[np.ndarray | Tensor]]) -> np.ndarray:
-    """The numbers (m, 2 p) by which the weights of models are recognised, see :func:`identity`."""
+    """The numbers (m, 2 p) by which the weights of models are recognised, see `identity`."""
     doubles = [[torch.as_tensor(w).detach().cpu().double() for w in own] for own in weights]
     rows = [[x.item() for w in own for x in (w.abs().sum(), torch.linalg.vector_norm(w))] for own in doubles]
     width = max(map(len, rows))
@@ -59,7 +59,7 @@ def difference(
 ) -> str | None:
     """What differs between a checkpoint's identity and this training's, in words "name: theirs -> ours"; None if equal.
 
-    ``kept()`` recognises (m, 2 p) the weights that the checkpoint holds: models trained up to there are no others.
+    `kept()` recognises (m, 2 p) the weights that the checkpoint holds: models trained up to there are no others.
     """
     if not theirs:
         return "it does not say of which: an earlier version of this package wrote it"

@@ -31,7 +31,7 @@ class CheckpointFile(Protocol):
     """Where a state is kept between two lives of a run."""
 
     def load(self) -> dict[str, np.ndarray] | None:
-        """Return the arrays of the last save, or None."""
+        """The arrays of the last save, or None."""
 
     def save(self, arrays: dict[str, np.ndarray]) -> None:
         """Keep the arrays, all or nothing."""
@@ -84,7 +84,7 @@ class Training:
         self.identity: dict[str, np.ndarray] = {}
 
     def evaluation_width(self) -> int:
-        """Return the width of the codes."""
+        """The width of the codes."""
         with torch.no_grad():
             one = self.evaluation[:1].to(next(self.models[0].parameters()).dtype) / 255
             return self.models[0].encode(one)[1].shape[1]
@@ -176,7 +176,7 @@ class Training:
             self.stop(i, "finished")
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return everything that is needed to go on, as plain arrays, and what it is the state of."""
+        """Everything that is needed to go on, as plain arrays, and what it is the state of."""
         arrays = {f"history/{name}": value for name, value in self.history.to_arrays().items()}
         arrays |= self.identity
         arrays["position"] = np.array([self.step, self.counted, self.before_log[1]], np.int64)
@@ -220,7 +220,7 @@ class Training:
             self.running, self.counted = self.before_log[0].clone(), self.before_log[1]
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take up where :meth:`state` was taken."""
+        """Take up where `state` was taken."""
 
         def below(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
@@ -249,12 +249,12 @@ def train(
     progress: Progress | None = None,
     memory: int | None = None,
 ) -> History:
-    """Train ``models`` in place and return what was measured.
+    """Train `models` in place and return what was measured.
 
-    ``images`` (n, c, h, w) uint8; ``evaluation`` likewise, else the first of ``images``; ``rules`` stop single members;
-    ``checkpoints`` keeps the state, so that a killed run goes on with the same bits on a CPU at equal thread
+    `images` (n, c, h, w) uint8; `evaluation` likewise, else the first of `images`; `rules` stop single members;
+    `checkpoints` keeps the state, so that a killed run goes on with the same bits on a CPU at equal thread
     count, and a finished one, asked for more epochs, as if it had been that long from the start; a state of another
-    training (data, settings, members, rules, architectures, start weights) is refused. ``memory`` is how many
+    training (data, settings, members, rules, architectures, start weights) is refused. `memory` is how many
     bytes may be used (default: what is free). Raises ValueError, in one sentence, for images or members that
     do not fit, into each other or into memory, and for a checkpoint of another training.
     """
@@ -276,7 +276,7 @@ def precision(settings: Settings):
 
 
 def checked_device(device: torch.device | str) -> torch.device:
-    """Return the device, "auto" resolved; ValueError, one sentence, for one that cannot train."""
+    """The device, "auto" resolved; ValueError, one sentence, for one that cannot train."""
     if str(device).partition(":")[0] == "mps":
         raise ValueError(
             "device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', not 'mps': "

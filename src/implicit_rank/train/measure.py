@@ -15,7 +15,7 @@ CHUNK = 500  # images evaluated at once
 
 @torch.no_grad()
 def measure(model: Autoencoder, images: Tensor, threshold: float) -> dict[str, np.ndarray]:
-    """Return a member's numbers on uint8 ``images`` ``(n, c, h, w)``, by the names of :class:`History`."""
+    """A member's numbers on uint8 `images` `(n, c, h, w)`, by the names of `History`."""
     dtype = next(model.parameters()).dtype
     error, codes = 0.0, []
     for chunk in images.split(CHUNK):
@@ -41,7 +41,7 @@ def measure(model: Autoencoder, images: Tensor, threshold: float) -> dict[str, n
 
 
 def _filled(values: Tensor, width: int) -> np.ndarray:
-    """Return ``width`` values: fewer images than dimensions leave the last ones at zero."""
+    """`width` values: fewer images than dimensions leave the last ones at zero."""
     return torch.nn.functional.pad(values, (0, width - values.shape[0])).cpu().numpy()
 
 

@@ -18,7 +18,7 @@ _COPIES = {"sgd": 2, "momentum": 3, "adam": 4, "adamw": 4, "rmsprop": 3}  # weig
 
 
 def bytes_per_member(model: Autoencoder, image_shape: tuple[int, int, int], settings: Settings) -> tuple[int, int]:
-    """Return the bytes of a member's weights with what its optimiser keeps, and of one step's activations.
+    """The bytes of a member's weights with what its optimiser keeps, and of one step's activations.
 
     Activations are the outputs of all layers at one batch and their gradients; nothing is computed for it.
     """
@@ -58,7 +58,7 @@ def machine_bytes() -> int | None:
 def largest_ensemble(
     model: Autoencoder, image_shape: tuple[int, int, int], settings: Settings, memory: int, together: bool
 ) -> int:
-    """Return how many such members fit into ``memory`` bytes; ``together`` when all take a step at once (vmap)."""
+    """How many such members fit into `memory` bytes; `together` when all take a step at once (vmap)."""
     weights, activations = bytes_per_member(model, image_shape, settings)
     if together:
         # stacking copies the weights and their gradients once more
@@ -69,7 +69,7 @@ def largest_ensemble(
 def check_memory(
     models: Sequence[Autoencoder], image_shape: tuple[int, int, int], settings: Settings, memory: int, together: bool
 ) -> None:
-    """Raise ValueError, naming the largest ensemble that fits, when the models do not fit into ``memory`` bytes."""
+    """Raise ValueError, naming the largest ensemble that fits, when the models do not fit into `memory` bytes."""
     largest_member = max(models, key=lambda model: sum(p.numel() for p in model.parameters()))
     fits = largest_ensemble(largest_member, image_shape, settings, memory, together)
     if fits < len(models):

@@ -1,4 +1,4 @@
-"""One ``torch.optim`` optimiser per member: elementwise rules, each with its own rates, none touching a neighbour."""
+"""One `torch.optim` optimiser per member: elementwise rules, each with its own rates, none touching a neighbour."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RULES = {
 
 
 def optimiser(name: str, model: nn.Module, member: Member, *, capturable: bool = False) -> Optimizer:
-    """Return the optimiser of a member: its rate, the chain's over N when ``divide_lr``; frozen weights are left out.
+    """The optimiser of a member: its rate, the chain's over N when `divide_lr`; frozen weights are left out.
 
-    ``capturable`` asks for a form that a CUDA graph can replay.
+    `capturable` asks for a form that a CUDA graph can replay.
     """
     rule, options = RULES[name]
     options = options | {"weight_decay": member.weight_decay}
@@ -41,7 +41,7 @@ def optimiser(name: str, model: nn.Module, member: Member, *, capturable: bool =
 
 
 def state_arrays(rule: Optimizer) -> dict[str, torch.Tensor]:
-    """Return what an optimiser remembers as flat names and tensors: "group.number.key"."""
+    """What an optimiser remembers as flat names and tensors: "group.number.key"."""
     return {
         f"{g}.{i}.{key}": value
         for g, group in enumerate(rule.param_groups)
@@ -52,7 +52,7 @@ def state_arrays(rule: Optimizer) -> dict[str, torch.Tensor]:
 
 
 def restore_state(rule: Optimizer, arrays: dict[str, torch.Tensor]) -> None:
-    """Give an optimiser back what :func:`state_arrays` returned."""
+    """Give an optimiser back what `state_arrays` returned."""
     for name, value in arrays.items():
         g, i, key = name.split(".", 2)
         parameter = rule.param_groups[int(g)]["params"][int(i)]

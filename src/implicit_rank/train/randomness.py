@@ -11,17 +11,17 @@ NOISE_STEPS = 64  # steps whose noise is drawn at once
 
 
 def generator(*words: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a generator whose seed is a hash of ``words``: streams of different words are independent."""
+    """A generator whose seed is a hash of `words`: streams of different words are independent."""
     seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator(device).manual_seed(seed)
 
 
 def epoch_order(seed: int, epoch: int, n: int, shuffle: bool = True) -> Tensor:
-    """Return the order ``(n,)`` in which a member sees its images in an epoch; the same on every device."""
+    """The order `(n,)` in which a member sees its images in an epoch; the same on every device."""
     return torch.randperm(n, generator=generator(_ORDER, seed, epoch)) if shuffle else torch.arange(n)
 
 
 def noise_block(seed: int, block: int, batch: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return standard normal noise ``(NOISE_STEPS, batch, width)`` for the steps block * NOISE_STEPS and on."""
+    """Standard normal noise `(NOISE_STEPS, batch, width)` for the steps block * NOISE_STEPS and on."""
     stream = generator(_NOISE, seed, block, device=device)
     return torch.randn(NOISE_STEPS, batch, width, generator=stream, dtype=dtype, device=device)

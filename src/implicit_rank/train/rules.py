@@ -20,7 +20,7 @@ class Diverged:
     """Divergence as it shows behind a Tanh, which saturates instead of overflowing.
 
     A member diverged when a number is not finite, when the largest singular value of W_e passes
-    ``singular_limit``, or when its error is more than ``error_limit`` times the one at the start.
+    `singular_limit`, or when its error is more than `error_limit` times the one at the start.
     """
 
     error_limit: float = 1.5
@@ -42,7 +42,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class TargetError:
-    """Stop when the error on the evaluation images is at most ``error``, so that ranks compare at equal error."""
+    """Stop when the error on the evaluation images is at most `error`, so that ranks compare at equal error."""
 
     error: float
 
@@ -53,11 +53,11 @@ class TargetError:
 
 @dataclass(frozen=True)
 class StableRank:
-    """Stop when a rank has not changed for ``epochs`` epochs (Sun 2021, 3.2), give or take ``tolerance``.
+    """Stop when a rank has not changed for `epochs` epochs (Sun 2021, 3.2), give or take `tolerance`.
 
-    ``of`` is "effective" (W_e, as the paper has it), "codes" or "covariance". With the paper's tolerance of 0 it may
-    never fire, so ``cap`` ends the wait at that epoch; a first rank equal to the full width does not count
-    when ``vacuous`` is False, since nothing has been learned then.
+    `of` is "effective" (W_e, as the paper has it), "codes" or "covariance". With the paper's tolerance of 0 it may
+    never fire, so `cap` ends the wait at that epoch; a first rank equal to the full width does not count
+    when `vacuous` is False, since nothing has been learned then.
     """
 
     of: str = "effective"
@@ -83,7 +83,7 @@ class StableRank:
         return f"cap of {self.cap} epochs" if self.cap is not None and now >= self.cap else None
 
     def holds(self, epochs: np.ndarray, ranks: np.ndarray, width: int) -> bool:
-        """Whether ``ranks`` (T,) logged at ``epochs`` (T,) have settled at the last entry."""
+        """Whether `ranks` (T,) logged at `epochs` (T,) have settled at the last entry."""
         window = ranks[epochs >= epochs[-1] - self.epochs]
         if epochs[-1] < self.epochs or np.isnan(window).any():
             return False
@@ -92,5 +92,5 @@ class StableRank:
 
 
 def divergence(settings: Settings) -> Diverged:
-    """Return the rule with which every training starts."""
+    """The rule with which every training starts."""
     return Diverged(settings.error_limit, settings.singular_limit)

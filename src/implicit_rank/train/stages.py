@@ -23,7 +23,7 @@ from implicit_rank.train.settings import Member, Settings
 class TwoStages:
     """What the method did: both histories, the ranks, and the errors right before and after the switch.
 
-    ``ranks`` (m,); ``models`` are those of the second stage; ``error_before`` and ``error_after`` (m,) are measured on
+    `ranks` (m,); `models` are those of the second stage; `error_before` and `error_after` (m,) are measured on
     the evaluation images. A member that diverged in the first stage is not taken on: rank 0, model None.
     """
 
@@ -36,7 +36,7 @@ class TwoStages:
 
 
 def switched(model: Autoencoder, rank: int) -> Autoencoder:
-    """Return a copy of ``model`` whose chain is two layers of inner width ``rank``, from the truncated SVD of W_e.
+    """A copy of `model` whose chain is two layers of inner width `rank`, from the truncated SVD of W_e.
 
     Book: eq-switch
     """
@@ -62,10 +62,10 @@ def train_two_stages(
 ) -> TwoStages:
     """Train until the rank has settled, replace N layers by two of that inner width, and go on: per member.
 
-    ``settings`` is the first stage, at most ``settings.epochs`` long; ``second`` the other (default: what remains of
-    these epochs after the last member has settled). ``rule`` says when a rank has settled and which rank counts.
+    `settings` is the first stage, at most `settings.epochs` long; `second` the other (default: what remains of
+    these epochs after the last member has settled). `rule` says when a rank has settled and which rank counts.
     The second stage starts with fresh optimisers and alpha = 1, a point the paper leaves open.
-    ``checkpoints(stage)`` gives the file of the stage "first" or "second".
+    `checkpoints(stage)` gives the file of the stage "first" or "second".
     """
     rule = rule or StableRank()
     options = {"evaluation": evaluation, "device": device, "progress": progress}

@@ -33,7 +33,7 @@ class AblationsChapter(Parameters):
         object.__setattr__(self, "data", checked_name(self.data))
 
     def base(self) -> Ablations:
-        """Return what all models share; FileNotFoundError, one sentence, where the images are not on this machine."""
+        """What all models share; FileNotFoundError, one sentence, where the images are not on this machine."""
         own = set_up(self.profile)
         given = {name: getattr(self, name) for name in ("data", "depth", "conv_start", "epochs", "lr")}
         base = replace(own, **{name: value for name, value in given.items() if value is not None})
@@ -42,7 +42,7 @@ class AblationsChapter(Parameters):
         return base if labels is None else replace(base, labels=balanced_sizes(base.labels, labels, base.data))
 
     def specs(self) -> list[Ablations]:
-        """Return the members of the live run; all defaults give the profile's own."""
+        """The members of the live run; all defaults give the profile's own."""
         base, own = self.base(), presets(self.profile)
         names = self.variants or tuple(dict.fromkeys(variant(spec.to_dict()) for spec in own))
         seeds = self.seeds or tuple(dict.fromkeys(spec.seed for spec in own))

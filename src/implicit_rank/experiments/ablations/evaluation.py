@@ -19,7 +19,7 @@ PROTOCOL = ev.Protocol(head="official", batch=100, watch_test=False, unit_scale=
 
 
 def measured(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return the scalars and small arrays of one trained member.
+    """The scalars and small arrays of one trained member.
 
     Codes of the training images are fitted and sampled, codes of the test images are judged; "features" are those
     before the maps. Distances are NaN for images that the shipped classifier does not know, probe errors for images
@@ -52,7 +52,7 @@ def measured(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]
 
 
 def sampled(trained: Trained, codes: Tensor) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return Fréchet distances of samples from a mixture and from one Gaussian, and the first sampled images."""
+    """Fréchet distances of samples from a mixture and from one Gaussian, and the first sampled images."""
     spec, model, device = trained.spec, trained.model, trained.device
     scalars, arrays = {}, {}
     for name, density in (
@@ -70,7 +70,7 @@ def sampled(trained: Trained, codes: Tensor) -> tuple[dict[str, float], dict[str
 
 
 def distance(model: Autoencoder, images: Images, codes: Tensor, device: str) -> float:
-    """Return the Fréchet distance in classifier features between training images and decoded codes (never an FID)."""
+    """The Fréchet distance in classifier features between training images and decoded codes (never an FID)."""
     if not is_shipped(images):
         return float("nan")
     judge = judge_of(images, images.labels, images, images.labels, device)
@@ -80,14 +80,14 @@ def distance(model: Autoencoder, images: Images, codes: Tensor, device: str) -> 
 
 
 def distance_of_real_images(images: Images, test: Images, device: str = "cpu") -> float:
-    """Return the same distance for the test images themselves: what a perfect sampler of as many images would get."""
+    """The same distance for the test images themselves: what a perfect sampler of as many images would get."""
     judge = judge_of(images, images.labels, test, test.labels, device)
     real = (part.float() / 255 for part in test.images.split(500))
     return ev.image_distance(judge.network, images.images, real, cache=judge.cache, device=device).value
 
 
 def probed(trained: Trained, train_pair: tuple[Tensor, Tensor], test_pair: tuple[Tensor, Tensor]) -> tuple[dict, dict]:
-    """Return test errors of probes on features and on codes: mean over draws of balanced subsets, last epoch."""
+    """Test errors of probes on features and on codes: mean over draws of balanced subsets, last epoch."""
     spec, images, test = trained.spec, trained.images, trained.test
     scalars = {}
     for size in spec.labels:
@@ -108,15 +108,15 @@ def probed(trained: Trained, train_pair: tuple[Tensor, Tensor], test_pair: tuple
 
 
 def protocol_of(epochs: int) -> ev.Protocol:
-    """Return Jing 2020's head without its look at the test set, on codes divided by their standard deviation."""
+    """Jing 2020's head without its look at the test set, on codes divided by their standard deviation."""
     return ev.Protocol(**{**PROTOCOL.to_dict(), "epochs": epochs, "every": epochs})
 
 
 @torch.no_grad()
 def adaptation(model: Autoencoder, features: Tensor) -> dict[str, np.ndarray]:
-    """Return, along the singular directions of W_e, what the encoder sends and what the decoder does with it.
+    """What the encoder sends along the singular directions of W_e, and what the decoder does with it.
 
-    ``encoder_deviation`` (d,): standard deviation of the features ``(n, d)`` along v_r; ``decoder_gain`` (d,): norm of
+    `encoder_deviation` (d,): standard deviation of the features `(n, d)` along v_r; `decoder_gain` (d,): norm of
     the decoder's first layer on u_r, NaN where that is no linear layer.
     """
     U, _, Vh = torch.linalg.svd(model.effective_matrix().double())

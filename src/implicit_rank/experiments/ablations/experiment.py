@@ -49,7 +49,7 @@ _TELLING = ("frozen", "activation", "sharing", "init")
 
 
 def variant(fields: dict) -> str:
-    """Return the name in VARIANTS of the model with these spec fields, or "other"."""
+    """The name in VARIANTS of the model with these spec fields, or "other"."""
     if not fields["depth"]:
         return "ae"
     plain = {"frozen": "no", "activation": "none", "sharing": "none", "init": "default"}
@@ -58,16 +58,16 @@ def variant(fields: dict) -> str:
 
 
 def family(base: Ablations, names: Sequence[str], seeds: Sequence[int]) -> list[Ablations]:
-    """Return the named variants of one set-up, seed after seed."""
+    """The named variants of one set-up, seed after seed."""
     return [replace(base, seed=seed, **VARIANTS[name]) for seed in seeds for name in names]
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Ablations]:
-    """Return the plain autoencoder, the full model and its ablations at a profile's size, the core first.
+    """The plain autoencoder, the full model and its ablations at a profile's size, the core first.
 
     The profile paper is MNIST's first 10,000 images, four maps and a quarter of the paper's channels: with eight maps
     so short a training leaves every model unfinished. A second set starts the convolutions by He's rule, from which
-    training is over sooner. The paper's own size is ``ablations_full``.
+    training is over sooner. The paper's own size is `ablations_full`.
     """
     base = set_up(profile)
     seeds = tuple(seeds) if seeds is not None else (0, 1, 2) if profile == "paper" else (0,)
@@ -81,7 +81,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 
 def set_up(profile: str) -> Ablations:
-    """Return what all members of a profile have in common: that of the full model."""
+    """What all members of a profile have in common: that of the full model."""
     base = Ablations(profile=profile, data="mnist-12k", depth=4, channel_factor=0.25, lr=1e-3)
     return {
         "smoke": replace(
@@ -120,12 +120,12 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Train and measure all members; resumable, see :func:`run_autoencoders`."""
+    """Train and measure all members; resumable, see `run_autoencoders`."""
     return run_autoencoders(specs, measured, device, progress, on_done)
 
 
 def batches(specs: Sequence[Ablations], memory: int | None = None, device: str = "cpu") -> list[list]:
-    """Return the specs in groups that are trained together: one kind of function between the maps in each.
+    """The specs in groups that are trained together: one kind of function between the maps in each.
 
     One member whose maps are frozen after a first training gives its whole ensemble two, so these are groups apart.
     """

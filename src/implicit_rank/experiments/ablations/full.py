@@ -23,7 +23,7 @@ class AblationsFull(ablations.Ablations):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[AblationsFull]:
-    """Return the models of Figures 9 to 11 at the paper's size; the smaller profiles only show that it runs."""
+    """The models of Figures 9 to 11 at the paper's size; the smaller profiles only show that it runs."""
     if profile == "paper":
         base, seeds = AblationsFull(profile="paper", depth=8), seeds or (0, 1, 2)
     else:
@@ -37,12 +37,12 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Train and measure all members; resumable, see :func:`run_autoencoders`."""
+    """Train and measure all members; resumable, see `run_autoencoders`."""
     return ablations.run(specs, device, progress, on_done)
 
 
 def batches(specs: Sequence[AblationsFull], memory: int | None = None, device: str = "cpu") -> list[list]:
-    """Return the specs in groups that are trained together."""
+    """The specs in groups that are trained together."""
     return ablations.batches(specs, memory, device)
 
 

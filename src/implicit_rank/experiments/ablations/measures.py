@@ -12,7 +12,7 @@ MATCHED = (0.025, 0.02, 0.015)  # mean squared errors at which ranks are compare
 
 
 def compensation(record: Record) -> float:
-    """Return how much encoder and decoder lean against frozen maps: how their joint gain rises to weak directions.
+    """How much encoder and decoder lean against frozen maps: how their joint gain rises to weak directions.
 
     It is minus the slope of log(encoder's deviation times decoder's gain, at the end over the start) against log
     sigma_r, over the directions whose sigma_r exceeds one hundredth of the largest. 0: they ignore W_e; 1: they undo

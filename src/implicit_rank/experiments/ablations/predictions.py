@@ -17,7 +17,7 @@ SOURCES = {"frozen": "frozen", "frozen trained": "full", "large frozen": "large 
 
 
 def starting_values(depth: int, width: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """The singular values ``(width,)`` of W_e at the start, by kind of chain (the first draw of a seed)."""
+    """The singular values `(width,)` of W_e at the start, by kind of chain (the first draw of a seed)."""
     names = ("full", "shared", "pairs", "transpose", "large")
     options = {
         name: {"sharing": VARIANTS[name].get("sharing"), "init": VARIANTS[name].get("init", "default")}
@@ -32,7 +32,7 @@ def starting_values(depth: int, width: int, seed: int = 0) -> dict[str, np.ndarr
 
 
 def predicted_spectra(records: Sequence[Record]) -> dict[str, np.ndarray]:
-    """The predicted code spectrum ``(d,)`` of each frozen variant: its maps behind the plain model's features.
+    """The predicted code spectrum `(d,)` of each frozen variant: its maps behind the plain model's features.
 
     Mean over the seeds that have both; variants without such a seed are left out. Maps frozen after training are the
     full model's, whose singular values are taken.

@@ -42,7 +42,7 @@ class Curvature(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Curvature]:
-    """Return instances of two shapes over the seeds (one small shape at smoke)."""
+    """Instances of two shapes over the seeds (one small shape at smoke)."""
     if profile == "smoke":
         return [Curvature(profile=profile, D=4, k=2, draws=2000, seed=seed) for seed in seeds or (0,)]
     shapes = ((5, 2), (6, 3), (7, 4)) if profile == "paper" else ((6, 3),)
@@ -56,7 +56,7 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Check every statement on every instance, in float64 on the CPU whatever ``device`` says."""
+    """Check every statement on every instance, in float64 on the CPU whatever `device` says."""
     return run_each(specs, evaluate, progress, on_done)
 
 
@@ -145,7 +145,7 @@ def pace_checks(moments: SecondMoments, prior: Tensor, spec: Curvature) -> dict[
 def pace_error(
     moments: SecondMoments, model: str, optimum: Tensor, loss: Callable, curvatures: Tensor, **options
 ) -> float:
-    """Return the relative error of 1 - s_min / s_max as the factor per step of gradient descent at rate 1 / s_max.
+    """The relative error of 1 - s_min / s_max as the factor per step of gradient descent at rate 1 / s_max.
 
     The run starts a little off the optimum along the slowest direction, so that nothing has to die out first.
     """

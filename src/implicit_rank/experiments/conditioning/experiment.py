@@ -37,7 +37,7 @@ class Conditioning(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Conditioning]:
-    """Return the spectra over widths; random and adversarial ones over the seeds, the others once."""
+    """The spectra over widths; random and adversarial ones over the seeds, the others once."""
     if profile != "paper":
         widths = (3, 4) if profile == "smoke" else (2, 3, 4, 6, 8)
         drawn = seeds or ((0,) if profile == "smoke" else (0, 1))
@@ -58,19 +58,19 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Compute every member's condition numbers and bounds, in float64 on the CPU whatever ``device`` says."""
+    """Compute every member's condition numbers and bounds, in float64 on the CPU whatever `device` says."""
     return run_each(specs, evaluate, progress, on_done)
 
 
 def evaluate(spec: Conditioning) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return a member's condition numbers and bounds, and its eigenvalues."""
+    """A member's condition numbers and bounds, and its eigenvalues."""
     s = eigenvalues(spec)
     scalars, arrays = condition_numbers(s)
     return scalars, {"s": s.numpy(), **arrays}
 
 
 def eigenvalues(spec: Conditioning) -> Tensor:
-    """Return the top k eigenvalues ``(k,)`` of a member, descending and distinct."""
+    """The top k eigenvalues `(k,)` of a member, descending and distinct."""
     k, generator = spec.k, torch.Generator().manual_seed(spec.seed)
     if spec.spectrum == "equal":
         return torch.arange(k, 0, -1, dtype=torch.float64)
@@ -87,7 +87,7 @@ def eigenvalues(spec: Conditioning) -> Tensor:
 
 
 def condition_numbers(s: Tensor) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return exact condition numbers, for the best and for plain penalties and priors, and all bounds; ``s`` (k,)."""
+    """Exact condition numbers, for the best and for plain penalties and priors, and all bounds; `s` (k,)."""
     k = len(s)
     best, linear = theory.best_penalties(s), theory.linear_penalties(s)
     prior = theory.best_prior(s)

@@ -39,7 +39,7 @@ class EffectiveUpdate(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[EffectiveUpdate]:
-    """Return the depths 1, 2, 3, 5, 8 of chapter 1 over five seeds (one at smoke)."""
+    """The depths 1, 2, 3, 5, 8 of chapter 1 over five seeds (one at smoke)."""
     seeds = seeds or ((0,) if profile == "smoke" else (0, 1, 2, 3, 4))
     return [EffectiveUpdate(profile=profile, depth=depth, seed=seed) for depth in (1, 2, 3, 5, 8) for seed in seeds]
 
@@ -50,7 +50,7 @@ def run(
     progress: Callable[[float, str], None] | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Evaluate every check on every chain, in float64 on the CPU whatever ``device`` says: nothing here is large."""
+    """Evaluate every check on every chain, in float64 on the CPU whatever `device` says: nothing here is large."""
 
     def evaluate(spec: EffectiveUpdate) -> tuple[dict[str, float], dict]:
         generator = torch.Generator().manual_seed(spec.seed)
@@ -72,12 +72,12 @@ def draw_chain(spec: EffectiveUpdate, generator: torch.Generator) -> tuple[list[
 
 
 def stepped(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> list[Tensor]:
-    """Return the layers after one step of gradient descent on each."""
+    """The layers after one step of gradient descent on each."""
     return [layer - lr * g for layer, g in zip(layers, theory.layer_gradients(layers, gradient), strict=True)]
 
 
 def update_error(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> float:
-    """Return the relative error of equation 2 against one actual step of gradient descent on the layers."""
+    """The relative error of equation 2 against one actual step of gradient descent on the layers."""
     W_e = theory.effective_matrix(layers)
     actual = theory.effective_matrix(stepped(layers, gradient, lr)) - W_e
     predicted = theory.predicted_update(W_e, gradient, len(layers), lr)
@@ -85,7 +85,7 @@ def update_error(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> float
 
 
 def first_order_error(layers: Sequence[Tensor], gradient: Tensor) -> float:
-    """Return the relative error of equation 2 against the exact first order of a step: zero for balanced chains."""
+    """The relative error of equation 2 against the exact first order of a step: zero for balanced chains."""
     actual = theory.first_order_update(layers, gradient, 1.0)
     predicted = theory.predicted_update(theory.effective_matrix(layers), gradient, len(layers), 1.0)
     return ((actual - predicted).norm() / actual.norm()).item()
@@ -144,7 +144,7 @@ def coefficient_checks(spec: EffectiveUpdate, generator: torch.Generator) -> dic
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
-    """Return a positive semi-definite matrix to a power."""
+    """A positive semi-definite matrix to a power."""
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp_min(0) ** exponent) @ vectors.T
 
@@ -187,13 +187,13 @@ def start_checks(spec: EffectiveUpdate, generator: torch.Generator) -> dict[str,
 
 
 def replace_alpha(member: DeepMember) -> DeepMember:
-    """Return the member with its layers divided by alpha, so that alpha changes the pace and not the start."""
+    """The member with its layers divided by alpha, so that alpha changes the pace and not the start."""
     layers = tuple(layer / member.alpha for layer in member.layers)
     return DeepMember(member.data, member.encoder, member.decoder, layers, member.alpha, member.lr, member.chain_lr)
 
 
 def trained_error(member: DeepMember, steps: int) -> float:
-    """Return the largest relative error of equation 2's first order at ten moments of a training run."""
+    """The largest relative error of equation 2's first order at ten moments of a training run."""
     ensemble = DeepEnsemble([member], member.data.numel())
     moments = range(steps // 10, steps + 1, steps // 10)
     descent = descend(

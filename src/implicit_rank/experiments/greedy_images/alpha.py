@@ -40,7 +40,7 @@ class GreedyImagesAlpha(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[GreedyImagesAlpha]:
-    """Return both optimisers for two alphas."""
+    """Both optimisers for two alphas."""
     few = {"smoke": {"steps": 3, "channel_factor": 0.125}, "quick": {"channel_factor": 0.125}, "paper": {}}[profile]
     seeds = seeds or ((0, 1, 2) if profile == "paper" else (0,))
     alphas = (10.0, 30.0) if profile == "paper" else (30.0,)
@@ -53,9 +53,9 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 
 def compare(spec: GreedyImagesAlpha) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return how far plain chains come from where the re-parameterised one comes, relative to its own way.
+    """How far plain chains come from where the re-parameterised one comes, relative to its own way.
 
-    ``off_once`` with the chain's rate times alpha (under Adam with epsilon over alpha as well), ``off_squared`` with
+    `off_once` with the chain's rate times alpha (under Adam with epsilon over alpha as well), `off_squared` with
     the rate times alpha squared; both are Frobenius norms of differences of W_e. All else is equal: start, batches,
     rates of encoder and decoder. float64. Arrays: the singular values of W_e at the end of each.
 
@@ -77,7 +77,7 @@ def compare(spec: GreedyImagesAlpha) -> tuple[dict[str, float], dict[str, np.nda
 
 
 def _trained(spec: GreedyImagesAlpha, images: Tensor, alpha: float, chain_lr: float, epsilon: float) -> Tensor:
-    """Return W_e after one pass over ``images``, batch by batch, from the same W whatever alpha is."""
+    """W_e after one pass over `images`, batch by batch, from the same W whatever alpha is."""
     model = build(
         "mnist",
         (1, 32, 32),
@@ -110,7 +110,7 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Compare one after another, on the CPU whatever ``device`` is: each takes seconds."""
+    """Compare one after another, on the CPU whatever `device` is: each takes seconds."""
     return run_each(specs, compare, progress, on_done)
 
 

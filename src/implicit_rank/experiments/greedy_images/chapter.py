@@ -56,22 +56,22 @@ class GreedyImagesChapter(Parameters):
         checked_count(self.count)
 
     def images(self, colour: bool = False) -> str:
-        """Return the name of the data set: the one asked for, or what is at hand."""
+        """The name of the data set: the one asked for, or what is at hand."""
         return self.data or ("mnist-12k" if not colour else CIFAR if cifar_is_there() else STAND_IN)
 
     def bases(self, colour: bool = False) -> list[GreedyImages]:
-        """Return what all members share, one a seed."""
+        """What all members share, one a seed."""
         base = small(self.profile, self.images(colour))
         given = {"count": self.count, "epochs": self.epochs, "lr": self.lr}
         changed = {name: value for name, value in given.items() if value is not None}
         return [replace(base, seed=seed, components=self.components, **changed) for seed in self.seeds]
 
     def closely(self) -> int:
-        """Return the depth of the orthogonal start that is looked at."""
+        """The depth of the orthogonal start that is looked at."""
         return self.depth or SIZES[self.profile][1]
 
     def grid(self, colour: bool = False) -> list[GreedyImages]:
-        """Return the members of Figures 2 to 4, or 6 to 8."""
+        """The members of Figures 2 to 4, or 6 to 8."""
         depths, _, _, ranks, _ = SIZES[self.profile]
         alphas, more = self._alphas(), {"scale": self.scale}
         return [
@@ -87,18 +87,18 @@ class GreedyImagesChapter(Parameters):
         ]
 
     def _deeper(self, base: GreedyImages, alphas: Sequence[float], more: dict) -> list[GreedyImages]:
-        """Return a chain of twice the depth at the second alpha: Figure 3 has several depths."""
+        """A chain of twice the depth at the second alpha: Figure 3 has several depths."""
         wanted = self.profile == "quick" and self.depth is None and len(alphas) > 1 and base.data in GREY
         return [orthogonal(base, 2 * self.closely(), alphas[1], **more)] if wanted else []
 
     def stages(self) -> list[GreedyImages]:
-        """Return the two-stage method at the largest alpha, with three fifths of the epochs for its first stage."""
+        """The two-stage method at the largest alpha, with three fifths of the epochs for its first stage."""
         base = replace(self.bases()[0], study="stages")
         method = {"two_stages": True, "settle_tolerance": 1, "settle_cap": max(1, 3 * base.epochs // 5)}
         return [orthogonal(base, self.closely(), max(self._alphas()), scale=self.scale, **method)]
 
     def diverging(self) -> list[GreedyImages]:
-        """Return a chain at an alpha that is too large, one epoch long."""
+        """A chain at an alpha that is too large, one epoch long."""
         base = replace(self.bases()[0], study="start", epochs=1, log_per_epoch=8, **BARE)
         return [orthogonal(base, self.closely(), SIZES[self.profile][4])]
 
@@ -119,7 +119,7 @@ COMPONENTS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def cifar_is_there() -> bool:
-    """Return whether CIFAR-10 lies in the data folder, in a form that can be read."""
+    """Whether CIFAR-10 lies in the data folder, in a form that can be read."""
     return any((data_root() / name).exists() for name in (NPZ, FOLDER, ARCHIVE))
 
 

@@ -24,14 +24,14 @@ GREY_DIGITS = (*SHIPPED, "digits")  # what the shipped classifier can judge
 
 
 def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return a member's own numbers and pictures.
+    """A member's own numbers and pictures.
 
-    ``rank_*_train`` and ``error_train``: on training images. ``accuracy_READING_WHAT`` of a 2-layer ReLU MLP, with
+    `rank_*_train` and `error_train`: on training images. `accuracy_READING_WHAT` of a 2-layer ReLU MLP, with
     READING "best" (on the test set, as in the paper), "chosen" (on a validation split) or "final", and WHAT "codes"
     (after the chain), "features" (before it) or "unit" (codes over their standard deviation, one number).
-    ``distance``: Fréchet distance in classifier features between images decoded from a mixture fitted to the codes and
-    the training images; ``distance_reconstructed`` that of reconstructions, ``distance_floor`` that of test images,
-    ``classifier_error`` the test error of the network behind them.
+    `distance`: Fréchet distance in classifier features between images decoded from a mixture fitted to the codes and
+    the training images; `distance_reconstructed` that of reconstructions, `distance_floor` that of test images,
+    `classifier_error` the test error of the network behind them.
     """
     spec, model, device = trained.spec, trained.model, trained.device
     dtype = next(model.parameters()).dtype
@@ -63,7 +63,7 @@ def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]
 
 
 def probed(spec, pairs, labels: Tensor, test_labels: Tensor, device: str) -> dict[str, float]:
-    """Return test accuracies of probes on codes, on features and on scaled codes, all with the same labels."""
+    """Test accuracies of probes on codes, on features and on scaled codes, all with the same labels."""
     (features, codes), (test_features, test_codes) = pairs
     scale = code_deviation(codes[None])[0]
     kinds = {"codes": (codes, test_codes), "unit": (codes / scale, test_codes / scale)}
@@ -83,7 +83,7 @@ def probed(spec, pairs, labels: Tensor, test_labels: Tensor, device: str) -> dic
 def sampled(
     trained: Trained, images: Images, test: Images, codes: Tensor, dtype: torch.dtype
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return distances of samples, reconstructions and test images from training images, and a few pictures."""
+    """Distances of samples, reconstructions and test images from training images, and a few pictures."""
     spec, model, device = trained.spec, trained.model, trained.device
     judge = judge_of(images, labels_of(images), test, labels_of(test), device, GREY_DIGITS)
     mixture = fit_mixture(codes.cpu(), spec.components, seed=spec.seed)
@@ -110,12 +110,12 @@ def sampled(
 
 
 def exact(images: Images) -> Images:
-    """Return the images whose pixels are the published ones: no statistic may rest on the others."""
+    """The images whose pixels are the published ones: no statistic may rest on the others."""
     return images if images.exact is None else images.subset(images.exact, "without inexact images")
 
 
 def labels_of(images: Images) -> Tensor:
-    """Return class labels; the shape set's classes are shape times strongest colour channel, six in all."""
+    """Class labels; the shape set's classes are shape times strongest colour channel, six in all."""
     if images.factors is None:
         return images.labels
     colours = torch.stack([images.factors[name] for name in ("r", "g", "b")], dim=1)

@@ -23,7 +23,7 @@ STUDIES = ("grid", "stages", "course", "start", "precision", "depends", "full")
 class GreedyImages(AutoencoderSpec):
     """One autoencoder of Sun 2021's image experiments; the defaults are the paper's own set-up, as far as it is stated.
 
-    ``study`` says which question a member belongs to: "grid" (Figures 2-4 and 6-8), "stages" (the two-stage method and
+    `study` says which question a member belongs to: "grid" (Figures 2-4 and 6-8), "stages" (the two-stage method and
     what it is compared with, at the same length), "course" (Figure 5(b)), "start" (the other reading of the start),
     "precision", "depends" (what the estimated rank depends on) or "full" (the paper's own size).
     """
@@ -43,14 +43,14 @@ class GreedyImages(AutoencoderSpec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[GreedyImages]:
-    """Return the members of a profile, the most important first; "paper" holds the stored runs of this book."""
+    """The members of a profile, the most important first; "paper" holds the stored runs of this book."""
     if profile == "paper":
         return stored(seeds or (0, 1, 2))
     return [s for seed in seeds or (0,) for s in live(replace(small(profile), seed=seed), profile)]
 
 
 def small(profile: str, data: str = "mnist-12k") -> GreedyImages:
-    """Return the set-up that all members of a profile share: a quarter of the channels, lr 1e-3, float32.
+    """The set-up that all members of a profile share: a quarter of the channels, lr 1e-3, float32.
 
     Five passes over 10,000 images ("paper"), or less.
     """
@@ -79,27 +79,27 @@ def small(profile: str, data: str = "mnist-12k") -> GreedyImages:
 
 
 def vanilla(base: GreedyImages) -> GreedyImages:
-    """Return the autoencoder without a chain."""
+    """The autoencoder without a chain."""
     return replace(base, depth=0, init="default")
 
 
 def standard(base: GreedyImages, depth: int) -> GreedyImages:
-    """Return a chain of N maps from nn.Linear's own start, at the learning rate of the rest."""
+    """A chain of N maps from nn.Linear's own start, at the learning rate of the rest."""
     return replace(base, depth=depth, init="default", divide_lr=False)
 
 
 def orthogonal(base: GreedyImages, depth: int, alpha: float, **more) -> GreedyImages:
-    """Return the paper's method: orthogonal / alpha, the chain's learning rate over N."""
+    """The paper's method: orthogonal / alpha, the chain's learning rate over N."""
     return replace(base, depth=depth, init="orthogonal", alpha=alpha, divide_lr=True, **more)
 
 
 def explicit(base: GreedyImages, rank: int) -> GreedyImages:
-    """Return the baseline whose rank is set by hand: two maps with an inner width."""
+    """The baseline whose rank is set by hand: two maps with an inner width."""
     return replace(base, depth=2, init="default", inner=rank)
 
 
 def live(base: GreedyImages, profile: str) -> list[GreedyImages]:
-    """Return what chapters 6 and 7 train while they are built: a few members of every kind."""
+    """What chapters 6 and 7 train while they are built: a few members of every kind."""
     if profile == "smoke":
         stages = {"two_stages": True, "settle_cap": 1, "study": "stages"}
         return [
@@ -118,7 +118,7 @@ def live(base: GreedyImages, profile: str) -> list[GreedyImages]:
 
 
 def stored(seeds: Sequence[int]) -> list[GreedyImages]:
-    """Return the plan of the stored runs: MNIST's grid, the method's own questions, CIFAR-10, what ranks depend on."""
+    """The plan of the stored runs: MNIST's grid, the method's own questions, CIFAR-10, what ranks depend on."""
     everyone = [replace(small("paper"), seed=seed) for seed in seeds]
     bare = {"probe_epochs": 0, "samples": 0}
     plan = grid(everyone, standards=(2, 4, 8, 16), alphas=(1.0, 10.0, 30.0), depths=(16,), ranks=(8, 16, 32))
@@ -144,7 +144,7 @@ BETWEEN = (20.0, 50.0, 70.0, 150.0)  # one seed each: where Figure 3's curves be
 
 
 def grid(bases: Sequence[GreedyImages], standards, alphas, depths, ranks) -> list[GreedyImages]:
-    """Return the members of Figures 2, 3 and 4 for each base, seed after seed."""
+    """The members of Figures 2, 3 and 4 for each base, seed after seed."""
     return [
         member
         for base in bases
@@ -158,13 +158,13 @@ def grid(bases: Sequence[GreedyImages], standards, alphas, depths, ranks) -> lis
 
 
 def two_stages(base: GreedyImages) -> list[GreedyImages]:
-    """Return the two-stage method at N = 8, alpha = 30, and at the same length the same chain alone and a rival."""
+    """The two-stage method at N = 8, alpha = 30, and at the same length the same chain alone and a rival."""
     method = {"two_stages": True, "settle_tolerance": 1, "settle_cap": 6}
     return [orthogonal(base, 8, 30.0, **method), orthogonal(base, 8, 30.0), explicit(base, 16)]
 
 
 def dependence(base: GreedyImages) -> list[GreedyImages]:
-    """Return the chain of N = 16, alpha = 10 with one thing changed at a time; steps are kept unless they are it."""
+    """The chain of N = 16, alpha = 10 with one thing changed at a time; steps are kept unless they are it."""
     chain = orthogonal(base, 16, 10.0)
     changes = [
         {},
@@ -191,12 +191,12 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Train and measure all members; resumable, see :func:`run_autoencoders`. On a CPU one by one, in this order."""
+    """Train and measure all members; resumable, see `run_autoencoders`. On a CPU one by one, in this order."""
     return run_autoencoders(specs, evaluate, device, progress, on_done)
 
 
 def batches(specs: Sequence[GreedyImages], memory: int | None = None, device: str = "cpu") -> list[list]:
-    """Return the specs in groups that are trained together."""
+    """The specs in groups that are trained together."""
     return ensembles(specs, device, memory)
 
 

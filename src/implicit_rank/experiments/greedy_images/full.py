@@ -38,7 +38,7 @@ class GreedyImagesFull(GreedyImages):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[GreedyImagesFull]:
-    """Return the plan for MNIST, then for CIFAR-10; below the profile paper, one tiny member of each kind."""
+    """The plan for MNIST, then for CIFAR-10; below the profile paper, one tiny member of each kind."""
     if profile != "paper":
         base = GreedyImagesFull(**(small("smoke").to_dict() | {"profile": profile}))
         plan = [vanilla(base), orthogonal(base, 4, 10.0, two_stages=True, settle_cap=1)]
@@ -49,7 +49,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 
 def members(base: GreedyImagesFull) -> list[GreedyImagesFull]:
-    """Return all members of one seed; the rank settles give or take one, after half the epochs at the latest."""
+    """All members of one seed; the rank settles give or take one, after half the epochs at the latest."""
     stages = {"two_stages": True, "settle_tolerance": 1, "settle_cap": base.epochs // 2}
     return [
         vanilla(base),

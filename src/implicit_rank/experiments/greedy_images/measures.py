@@ -36,7 +36,7 @@ SCALARS = (
 
 
 def diverged(record: Record) -> float:
-    """Return 1 for a member that diverged, else 0."""
+    """1 for a member that diverged, else 0."""
     return float(bool(record.scalars["diverged"]))
 
 
@@ -54,7 +54,7 @@ def by_alpha(records: Sequence[Record]) -> dict[float, list[Record]]:
 
 
 def gap(singular_values: np.ndarray, among: int = 64) -> tuple[int, float]:
-    """Return after how many values a descending spectrum falls the most, and by which factor, among the first ones."""
+    """After how many values a descending spectrum falls the most, and by which factor, among the first ones."""
     kept = singular_values[: among + 1].astype(float)
     with np.errstate(divide="ignore"):
         falls = kept[:-1] / kept[1:]
@@ -64,13 +64,13 @@ def gap(singular_values: np.ndarray, among: int = 64) -> tuple[int, float]:
 
 
 def grown(record: Record, factor: float = 2.0) -> np.ndarray:
-    """Return, per log entry, how many singular values of W_e exceed ``factor`` times the largest at the start."""
+    """How many singular values of W_e exceed `factor` times the largest at the start, per log entry."""
     course = record.arrays["singular_effective_course"]
     return (course > factor * course[0, 0]).sum(axis=1)
 
 
 def grown_later(record: Record) -> float:
-    """Return how many of them did so only after the first fifth of the training; NaN without a chain."""
+    """How many of them did so only after the first fifth of the training; NaN without a chain."""
     if diverged(record) or "singular_effective_course" not in record.arrays:
         return math.nan
     counts = grown(record)
@@ -78,7 +78,7 @@ def grown_later(record: Record) -> float:
 
 
 def leaving_times(record: Record, factor: float = 2.0) -> np.ndarray:
-    """Return, for each singular value of W_e that ends above ``factor`` times the start's, the epoch it passed it."""
+    """The epoch at which each singular value of W_e that ends above `factor` times the start's passed it."""
     course, epochs = record.arrays["singular_effective_course"], record.arrays["epochs"]
     level = factor * course[0, 0]
     count = int((course[-1] > level).sum())
@@ -86,9 +86,9 @@ def leaving_times(record: Record, factor: float = 2.0) -> np.ndarray:
 
 
 def settled(record: Record, tolerance: int = 0, epochs: int = 5, of: str = "effective") -> tuple[float, float]:
-    """Return at which epoch the paper's rule fires along a recorded course, and at which rank; (inf, NaN) if never.
+    """At which epoch the paper's rule fires along a recorded course, and at which rank; (inf, NaN) if never.
 
-    The rule (Sun 2021, 3.2): the rank has not changed, give or take ``tolerance``, for ``epochs`` epochs. It is read at
+    The rule (Sun 2021, 3.2): the rank has not changed, give or take `tolerance`, for `epochs` epochs. It is read at
     whole epochs, as a program that looks once an epoch would.
     """
     rule = StableRank(of=of, epochs=epochs, tolerance=tolerance)
@@ -102,7 +102,7 @@ def settled(record: Record, tolerance: int = 0, epochs: int = 5, of: str = "effe
 
 
 def switch_jump(record: Record) -> float:
-    """Return the relative change of the test error when N layers became two."""
+    """The relative change of the test error when N layers became two."""
     before, after = record.scalars.get("error_before_switch"), record.scalars.get("error_after_switch")
     return math.nan if not before or diverged(record) else abs(after - before) / before
 
@@ -118,9 +118,9 @@ def samples_follow(records: Sequence[Record]) -> float:
 
 
 def plateau(alphas: Sequence[float], ranks: Sequence[float], tolerance: float = 0.1) -> float:
-    """Return the least alpha from which on a threefold alpha changes the rank by at most ``tolerance``; NaN if none.
+    """The least alpha from which on a threefold alpha changes the rank by at most `tolerance`; NaN if none.
 
-    ``ranks`` belong to ascending ``alphas``; NaN (diverged) ends the range. Between neighbours the change of the
+    `ranks` belong to ascending `alphas`; NaN (diverged) ends the range. Between neighbours the change of the
     logarithm of the rank is scaled to a factor of three in alpha.
 
     Book: eq-plateau
@@ -135,7 +135,7 @@ def plateau(alphas: Sequence[float], ranks: Sequence[float], tolerance: float = 
 
 
 def elbow(ranks: Sequence[float], errors: Sequence[float]) -> float:
-    """Return the rank where log error against log rank lies farthest below the straight line between its ends.
+    """The rank where log error against log rank lies farthest below the straight line between its ends.
 
     Book: eq-elbow
     """

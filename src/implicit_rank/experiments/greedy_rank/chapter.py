@@ -1,4 +1,4 @@
-"""Chapter 2's parameters, and the members of :mod:`implicit_rank.experiments.greedy_rank.deep_linear` they ask for."""
+"""Chapter 2's parameters, and the members of `implicit_rank.experiments.greedy_rank.deep_linear` they ask for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GreedyRankChapter(Parameters):
     device: str = option("cpu", "cpu, cuda or auto")
 
     def base(self, data: str | None = None) -> DeepLinear:
-        """Return the set-up that all members share."""
+        """The set-up that all members share."""
         base = DeepLinear(profile="paper") if self.profile == "paper" else small(self.profile)
         chosen = data or self.data
         if chosen == "digits":
@@ -37,11 +37,11 @@ class GreedyRankChapter(Parameters):
         return replace(base, scale=self.scale, steps=steps, rank_threshold=self.rank_threshold)
 
     def closely(self) -> int:
-        """Return the depth looked at closely."""
+        """The depth looked at closely."""
         return self.depth or (4 if self.profile == "smoke" else 16)
 
     def figure_1(self) -> list[DeepLinear]:
-        """Return the members of Figure 1: vanilla, standard and own starts over depths, one depth over alphas."""
+        """The members of Figure 1: vanilla, standard and own starts over depths, one depth over alphas."""
         base = self.base()
         own = {"smoke": (2, 4), "quick": (4, 8, 16, 32), "paper": (2, 4, 8, 12, 16, 20, 24, 28, 32)}
         depths = self.depths or own[self.profile]
@@ -53,7 +53,7 @@ class GreedyRankChapter(Parameters):
         return list(dict.fromkeys(members))
 
     def on_digits(self) -> list[DeepLinear]:
-        """Return a vanilla member and one with a chain on scikit-learn's digits."""
+        """A vanilla member and one with a chain on scikit-learn's digits."""
         base = self.base("digits")
         return [*vanilla(base, (0,)), *grid(base, self.init, (self.closely(),), (self.alpha,), (0,))]
 

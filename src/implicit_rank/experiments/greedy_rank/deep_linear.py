@@ -65,7 +65,7 @@ class DeepLinear(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[DeepLinear]:
-    """Return the members of Figures 1 and 5(a), and of the chapter's own questions, at a profile's size."""
+    """The members of Figures 1 and 5(a), and of the chapter's own questions, at a profile's size."""
     if profile == "paper":
         base, depths = DeepLinear(profile="paper"), (2, 4, 8, 12, 16, 20, 24, 28, 32)
         seeds, extra = seeds or (0, 1, 2), seeds or (0, 1, 2, 3, 4)
@@ -94,7 +94,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 
 def small(profile: str) -> DeepLinear:
-    """Return the shrunken set-up of the quick and smoke profiles: the same claims at a fraction of the flops."""
+    """The shrunken set-up of the quick and smoke profiles: the same claims at a fraction of the flops."""
     if profile == "smoke":
         sizes = {"samples": 24, "features": 32, "latent": 24, "true_rank": 3, "steps": 600, "records": 30}
     else:
@@ -103,14 +103,14 @@ def small(profile: str) -> DeepLinear:
 
 
 def vanilla(base: DeepLinear, seeds: Iterable[int]) -> list[DeepLinear]:
-    """Return autoencoders without a chain, one per seed."""
+    """Autoencoders without a chain, one per seed."""
     return [replace(base, start="none", depth=0, scale=1.0, divide_lr=False, seed=seed) for seed in seeds]
 
 
 def grid(
     base: DeepLinear, start: str, depths: Iterable[int], alphas: Iterable[float], seeds: Iterable[int]
 ) -> list[DeepLinear]:
-    """Return members over depths, alphas and seeds; only orthogonal starts are scaled, with lr / N (App. B)."""
+    """Members over depths, alphas and seeds; only orthogonal starts are scaled, with lr / N (App. B)."""
     seeds = tuple(seeds)
     if start != "orthogonal":
         base = replace(base, scale=1.0, divide_lr=False)
@@ -131,7 +131,7 @@ def run(
 ) -> list[Result]:
     """Train all members, those of one shape together, and return their results in the order given.
 
-    ``progress(share, text)`` reports along the way; ``on_done(result)`` is called as soon as a batch is finished,
+    `progress(share, text)` reports along the way; `on_done(result)` is called as soon as a batch is finished,
     so that an interrupted run keeps what it has.
     """
     target = str(resolve_device(device))
@@ -187,7 +187,7 @@ def _run_batch(specs: Sequence[DeepLinear], device: str, report: Callable[[int],
 def draw(spec: DeepLinear) -> tuple[DeepMember, dict[str, Tensor]]:
     """Draw a member's data and start; one seed gives the same data, encoder and decoder whatever the chain.
 
-    Also returns ``clean`` (n, D) and a fresh pair ``fresh``, ``fresh_clean`` from the same source, synthetic data only.
+    Also returns `clean` (n, D) and a fresh pair `fresh`, `fresh_clean` from the same source, synthetic data only.
     """
     generator = torch.Generator().manual_seed(spec.seed)
 

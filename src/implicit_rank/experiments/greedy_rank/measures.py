@@ -12,7 +12,7 @@ from implicit_rank.theory.greedy import final_singular_value, growth_time
 
 
 def rank_series(run, matrix: str, threshold: float | None = None) -> np.ndarray:
-    """Return the rank of "codes" or "effective" at every recorded step (t,), by default at the run's own threshold."""
+    """The rank of "codes" or "effective" at every recorded step (t,), by default at the run's own threshold."""
     wanted = run.spec["rank_threshold"] if threshold is None else threshold
     column = np.flatnonzero(np.isclose(run.arrays["thresholds"], wanted))
     if len(column) == 0:
@@ -22,7 +22,7 @@ def rank_series(run, matrix: str, threshold: float | None = None) -> np.ndarray:
 
 
 def final_rank(run, matrix: str, threshold: float | None = None) -> float:
-    """Return the rank of ``matrix`` at the end, at any threshold; NaN for a run that was stopped."""
+    """The rank of `matrix` at the end, at any threshold; NaN for a run that was stopped."""
     if run.scalars["stopped"]:
         return math.nan
     values = run.arrays[f"{matrix}_final"]
@@ -31,7 +31,7 @@ def final_rank(run, matrix: str, threshold: float | None = None) -> float:
 
 
 def crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
-    """Return the first step at which ``values`` reach ``level``, interpolated linearly; infinity if never."""
+    """The first step at which `values` reach `level`, interpolated linearly; infinity if never."""
     reached = np.flatnonzero(values >= level)
     if len(reached) == 0:
         return math.inf
@@ -43,13 +43,13 @@ def crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
 
 
 def half_time(run) -> float:
-    """Return the step at which the loss has fallen to half its start."""
+    """The step at which the loss has fallen to half its start."""
     loss = run.arrays["loss"]
     return crossing(run.arrays["steps"], -loss, -loss[0] / 2)
 
 
 def settling_time(run) -> float:
-    """Return the recorded step from which the code rank stays the true rank; infinity if it does not end there."""
+    """The recorded step from which the code rank stays the true rank; infinity if it does not end there."""
     off = np.flatnonzero(rank_series(run, "codes") != run.spec["true_rank"])
     steps = run.arrays["steps"]
     if len(off) == 0:
@@ -58,13 +58,13 @@ def settling_time(run) -> float:
 
 
 def emergence_times(run, count: int | None = None) -> np.ndarray:
-    """Return the step at which each leading data mode is half fitted (count,); infinity where it never is."""
+    """The step at which each leading data mode is half fitted (count,); infinity where it never is."""
     modes = run.arrays["modes"][:, : count or run.spec["true_rank"]]
     return np.array([crossing(run.arrays["steps"], mode, 0.5) for mode in modes.T])
 
 
 def emergence_correlation(run) -> float:
-    """Return Spearman's correlation between emergence time and data singular value over the true modes."""
+    """Spearman's correlation between emergence time and data singular value over the true modes."""
     times = emergence_times(run)
     if len(set(times)) < 2:  # none emerges: there is no order to speak of
         return math.nan
@@ -72,13 +72,13 @@ def emergence_correlation(run) -> float:
 
 
 def emergence_order(run) -> float:
-    """Return 1 if the true modes emerge in strictly descending order of their singular value, else 0."""
+    """1 if the true modes emerge in strictly descending order of their singular value, else 0."""
     times = emergence_times(run)
     return float((times[1:] > times[:-1]).all())  # a mode that never emerges counts as coming last, two do not
 
 
 def emergence_slope(run) -> float:
-    """Return the slope of log emergence time on log data singular value; NaN where a mode never emerges."""
+    """The slope of log emergence time on log data singular value; NaN where a mode never emerges."""
     times = emergence_times(run)
     if not ((times > 0) & (times < np.inf)).all():
         return math.nan
@@ -86,13 +86,13 @@ def emergence_slope(run) -> float:
 
 
 def emergence_spread(run) -> float:
-    """Return the ratio of the last to the first emergence time of the true modes; NaN if none emerges."""
+    """The ratio of the last to the first emergence time of the true modes; NaN if none emerges."""
     times = emergence_times(run)
     return float(times.max() / times.min()) if np.isfinite(times).any() else math.nan
 
 
 def emergence_overlap(run) -> float:
-    """Return how long a true mode takes from a tenth to nine tenths, on average, as a share of the time they all take.
+    """How long a true mode takes from a tenth to nine tenths, on average, as a share of the time they all take.
 
     The whole time runs from the first mode's tenth to the last one's nine tenths: 1/r for a perfect queue, 1 for
     modes that rise together, NaN where a mode never gets there.
@@ -105,12 +105,12 @@ def emergence_overlap(run) -> float:
 
 
 def time_over_law(run) -> float:
-    """Return the time to half the loss divided by T_N (eq-growth-time): the law says it does not depend on N."""
+    """The time to half the loss divided by T_N (eq-growth-time): the law says it does not depend on N."""
     return half_time(run) / growth_time(run.spec["scale"], run.spec["depth"])
 
 
 def size_over_law(run) -> float:
-    """Return the largest final singular value of W_e divided by the prediction of eq-final-size."""
+    """The largest final singular value of W_e divided by the prediction of eq-final-size."""
     spec = run.spec
     gain = spec["latent"] * spec["weight_scale"] ** 2
     law = final_singular_value(gain, spec["scale"], spec["depth"], spec["alpha"])
@@ -118,12 +118,12 @@ def size_over_law(run) -> float:
 
 
 def loss_change(run) -> float:
-    """Return the relative fall of the loss, 0 for no movement and 1 for a perfect fit."""
+    """The relative fall of the loss, 0 for no movement and 1 for a perfect fit."""
     return 1 - run.scalars["loss"] / run.scalars["start_loss"]
 
 
 def failed(run) -> float:
-    """Return 1 for a run that was stopped or ended above one and a half times the rank-r floor, else 0."""
+    """1 for a run that was stopped or ended above one and a half times the rank-r floor, else 0."""
     if run.scalars["stopped"]:
         return 1.0
     floor = scalar("floor")(run)

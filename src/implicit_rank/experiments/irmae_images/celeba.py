@@ -37,7 +37,7 @@ class IrmaeCeleba(IrmaeImages):
 
 
 def presets(profile: str = "paper", seeds: Sequence[int] | None = None, data: str = "celeba") -> list[IrmaeCeleba]:
-    """Return AE, IRMAE with four maps and VAE; below "paper" on a part of the images and in narrow nets."""
+    """AE, IRMAE with four maps and VAE; below "paper" on a part of the images and in narrow nets."""
     base = IrmaeCeleba(profile=profile, data=data)
     if profile != "paper":
         small = profile == "smoke"

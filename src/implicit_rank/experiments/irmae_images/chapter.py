@@ -43,7 +43,7 @@ class IrmaeImagesChapter(Parameters):
         checked_count(self.count)
 
     def base(self) -> IrmaeImages:
-        """Return what all models share: the plain autoencoder of seed 0."""
+        """What all models share: the plain autoencoder of seed 0."""
         own = reduced(self.profile)
         data = self.data or own.data
         changed = {name: value for name, value in CELEBA.items() if self.faces() and name != "depth"}
@@ -69,16 +69,16 @@ class IrmaeImagesChapter(Parameters):
         return self.data == "celeba" or self.architecture == "celeba"
 
     def maps(self) -> int:
-        """Return IRMAE's number of maps: the paper's four for faces, two below the profile "paper"."""
+        """IRMAE's number of maps: the paper's four for faces, two below the profile "paper"."""
         return self.depth or (4 if self.faces() or self.profile == "paper" else 2)
 
     def images(self) -> tuple[Images, Images]:
-        """Return training and test images; FileNotFoundError, one sentence, where they are not on this machine."""
+        """Training and test images; FileNotFoundError, one sentence, where they are not on this machine."""
         base = self.base()
         return images_of(base.data, "train", base.count, base.size), images_of(base.data, "test", 0, base.size)
 
     def specs(self) -> list[IrmaeImages]:
-        """Return the members of the live run; all defaults give the profile's own. Without labels no baseline.
+        """The members of the live run; all defaults give the profile's own. Without labels no baseline.
 
         ParameterError when more labels are asked for than there are images.
         """

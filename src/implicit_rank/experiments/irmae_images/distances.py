@@ -18,7 +18,7 @@ SMALLEST = 16  # pixels: the classifier takes no smaller images
 def distances(
     spec, images: Images, test: Images, decode: Callable[[Tensor], Tensor], drawn: dict[str, Tensor], device: str
 ) -> dict[str, float | str]:
-    """Return the Fréchet distance of every set of codes, decoded, from the test images, by network and set.
+    """The Fréchet distance of every set of codes, decoded, from the test images, by network and set.
 
     "classifier_mixture" is a distance in a small classifier's features, "fid_mixture" the FID; "floor" is that of as
     many training images. Where a network is missing its distances are NaN and "fid_note" or "classifier_note" says
@@ -56,7 +56,7 @@ def classifier_for(images: Images, test: Images, device: str) -> FeatureNetwork 
 
 @functools.lru_cache(maxsize=2)
 def fid_network(wanted: bool, device: str) -> FeatureNetwork | str:
-    """Return FID's network, or why there is none."""
+    """FID's network, or why there is none."""
     if not wanted:
         return "not asked for"
     try:

@@ -31,9 +31,9 @@ PAIRS, STEPS, SHOWN, LEVELS = 3, 10, 32, 16
 
 @dataclass(frozen=True)
 class Codes:
-    """Codes of both splits, ``(n, d)`` on the CPU: before the chain, after it, and as a density sees them.
+    """Codes of both splits, `(n, d)` on the CPU: before the chain, after it, and as a density sees them.
 
-    ``density`` and ``test_density`` are the codes themselves; of a VAE they are samples, as in the released code.
+    `density` and `test_density` are the codes themselves; of a VAE they are samples, as in the released code.
     """
 
     features: Tensor
@@ -45,7 +45,7 @@ class Codes:
 
 
 def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return a member's numbers and small arrays: Figures 4 to 8, Tables 1 and 2 of Jing 2020."""
+    """A member's numbers and small arrays: Figures 4 to 8, Tables 1 and 2 of Jing 2020."""
     spec, model, test = trained.spec, trained.model.eval(), trained.test
     codes = all_codes(trained)
     scalars, arrays = spectra(trained, codes)
@@ -71,12 +71,12 @@ def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]
 
 
 def mixture(codes: Tensor, spec) -> Mixture:
-    """Return the mixture fitted to codes; a folder of very few images has no more components than images."""
+    """The mixture fitted to codes; a folder of very few images has no more components than images."""
     return fit_mixture(codes, min(spec.components, len(codes)), spec.seed)
 
 
 def all_codes(trained: Trained) -> Codes:
-    """Return the codes of all training and test images."""
+    """The codes of all training and test images."""
     model, device = trained.model, trained.device
 
     def sampled(images: Tensor, word: int) -> Tensor:
@@ -97,7 +97,7 @@ def all_codes(trained: Trained) -> Codes:
 
 
 def spectra(trained: Trained, codes: Codes) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return error, spectra and ranks on the whole test split (Figure 4); of a VAE those of means and of samples."""
+    """Error, spectra and ranks on the whole test split (Figure 4); of a VAE those of means and of samples."""
     model, test, device = trained.model, trained.test, trained.device
     found = {"test": code_spectra(codes.test_codes), "before": code_spectra(codes.test_features)}
     if model.kind == "vae":
@@ -120,7 +120,7 @@ def spectra(trained: Trained, codes: Codes) -> tuple[dict[str, float], dict[str,
 
 
 def active_units(means: Tensor, least: float = 0.01) -> float:
-    """Return how many units of a VAE, of the means ``(n, d)`` of its codes, vary with the image: variance > ``least``.
+    """How many units of a VAE, of the means `(n, d)` of its codes, vary with the image: variance > `least`.
 
     Burda, Grosse and Salakhutdinov 2016. What the other units hold is noise of the prior.
     """
@@ -128,7 +128,7 @@ def active_units(means: Tensor, least: float = 0.01) -> float:
 
 
 def further_codes(codes: Codes, spec) -> dict[str, Tensor]:
-    """Return codes that no density was fitted for: midpoints of pairs, the principal plane, a VAE's prior."""
+    """Codes that no density was fitted for: midpoints of pairs, the principal plane, a VAE's prior."""
     stream = generator(_STREAM, spec.seed, 20)
     ends = torch.randint(len(codes.test_codes), (2, spec.samples), generator=stream)
     midpoints = (codes.test_codes[ends[0]] + codes.test_codes[ends[1]]) / 2
@@ -144,13 +144,13 @@ def further_codes(codes: Codes, spec) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def decoded_on(model, device: str, codes: Tensor) -> Tensor:
-    """Return images ``(n, c, h, w)`` of codes ``(n, d)``, on the CPU, pixels 0 to 1."""
+    """Images `(n, c, h, w)` of codes `(n, d)`, on the CPU, pixels 0 to 1."""
     parts = [model.decode(part.to(device)).cpu() for part in codes.split(500)]
     return torch.cat(parts).float().clamp(0, 1)
 
 
 def pictures(decode, codes: Codes, drawn: dict[str, Tensor], test_images: Tensor) -> dict[str, np.ndarray]:
-    """Return what is shown, uint8: interpolations between test images, samples, and the grid on the principal plane.
+    """What is shown, uint8: interpolations between test images, samples, and the grid on the principal plane.
 
     The pairs are the same for every model: the images are chosen at random, once and for all.
     """
@@ -169,6 +169,6 @@ def pictures(decode, codes: Codes, drawn: dict[str, Tensor], test_images: Tensor
 
 
 def in_few_levels(images: Tensor) -> np.ndarray:
-    """Return images with pixels 0 to 1 as uint8 of 16 levels: a fourth of the bytes once packed, and no eye sees it."""
+    """Images with pixels 0 to 1 as uint8 of 16 levels: a fourth of the bytes once packed, and no eye sees it."""
     levels = (images.clamp(0, 1) * (LEVELS - 1)).round() * (255 / (LEVELS - 1))
     return levels.round().to(torch.uint8).numpy()

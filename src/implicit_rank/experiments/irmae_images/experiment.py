@@ -52,7 +52,7 @@ class IrmaeImages(AutoencoderSpec):
 
 
 def reduced(profile: str) -> IrmaeImages:
-    """Return what all members of a profile share: nets a quarter as wide as the paper's, and a higher rate."""
+    """What all members of a profile share: nets a quarter as wide as the paper's, and a higher rate."""
     base = IrmaeImages(profile=profile, channel_factor=0.25, lr=1e-3)
     return {
         "smoke": replace(
@@ -82,11 +82,11 @@ def reduced(profile: str) -> IrmaeImages:
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[IrmaeImages]:
-    """Return AE, IRMAE, VAE and the supervised baseline, seed by seed.
+    """AE, IRMAE, VAE and the supervised baseline, seed by seed.
 
     At "paper" (all of MNIST, quarter-width net, six epochs) other depths follow, then convolutions with He's start,
     then the released code's quirks: images that are never shuffled, and a VAE whose divergence is missing. The
-    paper's own net at its full length is ``irmae_images_full``.
+    paper's own net at its full length is `irmae_images_full`.
     """
     base = reduced(profile)
     models = [model_of(base, name, depth=4 if profile == "paper" else 2) for name in MODELS]
@@ -101,7 +101,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 
 def model_of(base: IrmaeImages, name: str, depth: int) -> IrmaeImages:
-    """Return one of :data:`MODELS` at the size of ``base``."""
+    """One of `MODELS` at the size of `base`."""
     steps = min(base.probe_steps, 250 if base.profile == "quick" else 1500)
     return {
         "ae": base,
@@ -133,7 +133,7 @@ def run(
 
 
 def batches(specs: Sequence[IrmaeImages], memory: int | None = None, device: str = "cpu") -> list[list]:
-    """Return the specs in groups that are trained together."""
+    """The specs in groups that are trained together."""
     autoencoders = [spec for spec in specs if not spec.supervised]
     return ensembles(autoencoders, device, memory) + [[spec] for spec in specs if spec.supervised]
 

@@ -33,10 +33,10 @@ class IrmaeFull(IrmaeImages):
 
 
 def presets(profile: str = "paper", seeds: Sequence[int] | None = None) -> list[IrmaeFull]:
-    """Return IRMAE with eight maps, AE and VAE, then the supervised baselines; all of it in small below "paper".
+    """IRMAE with eight maps, AE and VAE, then the supervised baselines; all of it in small below "paper".
 
     Products are taken in bfloat16 (weights, optimiser, losses and measurements in float32), which halves the time;
-    ``irmae_images_precision`` has the twins that show what this changes.
+    `irmae_images_precision` has the twins that show what this changes.
     """
     base = IrmaeFull(profile=profile, fid=True, precision="bfloat16")
     if profile != "paper":

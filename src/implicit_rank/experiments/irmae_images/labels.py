@@ -16,24 +16,24 @@ PROTOCOLS = ("released_best", "released_final", "clean", "clean_unit")
 
 
 def label_sizes(spec, n: int) -> list[int]:
-    """Return the numbers of labels asked for that ``n`` training images allow, 0 being all of them."""
+    """The numbers of labels asked for that `n` training images allow, 0 being all of them."""
     return sorted({size or n for size in spec.labels if size <= n})
 
 
 def draws_of(spec, size: int) -> int:
-    """Return how many labelled subsets of a size are drawn: fewer of the large ones, which differ less."""
+    """How many labelled subsets of a size are drawn: fewer of the large ones, which differ less."""
     return max(1, spec.draws if size <= 100 else spec.draws // 2 if size <= 1000 else spec.draws // 10)
 
 
 def shortened(protocol: Protocol, steps: int, size: int, looks: int = 50) -> Protocol:
-    """Return a protocol with at most ``steps`` gradient steps on ``size`` images, measured about ``looks`` times."""
+    """A protocol with at most `steps` gradient steps on `size` images, measured about `looks` times."""
     per_epoch = -(-size // protocol.batch)
     epochs = int(np.clip(steps // per_epoch, 1, protocol.epochs))
     return replace(protocol, epochs=epochs, every=max(1, epochs // looks))
 
 
 def least_errors(labels: Tensor, test_labels: Tensor, sizes: list[int]) -> np.ndarray:
-    """Return, for the first ``size`` training labels, the share of test images of classes that are not among them.
+    """The share of test images of classes that are not among the first `size` training labels.
 
     No classifier trained on these images errs less: it has never seen the name of those classes.
 
@@ -43,13 +43,13 @@ def least_errors(labels: Tensor, test_labels: Tensor, sizes: list[int]) -> np.nd
 
 
 def empty_errors(spec, sizes: list[int]) -> dict[str, np.ndarray]:
-    """Return arrays ``(places, sizes, draws)`` of NaN for every protocol."""
+    """Arrays `(places, sizes, draws)` of NaN for every protocol."""
     shape = (len(PLACES), len(sizes), spec.draws)
     return {f"error_{name}": np.full(shape, np.nan, np.float32) for name in PROTOCOLS}
 
 
 def probe_errors(spec, labels: Tensor, test_labels: Tensor, codes, device: str) -> tuple[dict, dict[str, np.ndarray]]:
-    """Return the errors of heads on frozen codes before and after the chain, as fractions, and the label sizes.
+    """The errors of heads on frozen codes before and after the chain, as fractions, and the label sizes.
 
     "released": the first images are the labelled ones, measured at the end and where the test error was least, as in
     the released code. "clean": images drawn class by class, measured at the end. "clean_unit": the same

@@ -30,7 +30,7 @@ TARGETS = (0.02, 0.012, 0.008)
 
 
 def label_error(protocol: str, size: int, place: str = "after") -> Callable:
-    """Return the measure "test error in percent with ``size`` labels", mean over draws; NaN where it was not run."""
+    """The measure "test error in percent with `size` labels", mean over draws; NaN where it was not run."""
 
     def read(run) -> float:
         sizes = run.arrays.get("label_sizes", np.zeros(0))
@@ -43,7 +43,7 @@ def label_error(protocol: str, size: int, place: str = "after") -> Callable:
 
 
 def least_error(size: int) -> Callable:
-    """Return the measure "least error in percent of anything trained on the first ``size`` images"."""
+    """The measure "least error in percent of anything trained on the first `size` images"."""
 
     def read(run) -> float:
         sizes = list(run.arrays.get("label_sizes", ()))
@@ -53,12 +53,12 @@ def least_error(size: int) -> Callable:
 
 
 def difference(first: Callable, second: Callable) -> Callable:
-    """Return the measure first - second."""
+    """The measure first - second."""
     return lambda run: first(run) - second(run)
 
 
 def ratio(first: Callable, second: Callable) -> Callable:
-    """Return the measure first / second."""
+    """The measure first / second."""
     return lambda run: first(run) / second(run)
 
 

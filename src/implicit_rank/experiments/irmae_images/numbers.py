@@ -18,7 +18,6 @@ def equal_rank(groups: Groups, name: str, beside: str) -> float | None:
 
     None where the groups share no seed.
 
-    Book: eq-common-error
     """
     ranks = [
         at_common_error([record, other])[0]

@@ -26,13 +26,13 @@ __all__ = ["MEASURES", "IrmaePrecision", "batches", "cost", "estimate", "presets
 
 @dataclass(frozen=True)
 class IrmaePrecision(IrmaeImages):
-    """The twin of a member of ``irmae_images``: same start, same order of images, products in bfloat16."""
+    """The twin of a member of `irmae_images`: same start, same order of images, products in bfloat16."""
 
     experiment: ClassVar[str] = "irmae_images_precision"
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[IrmaePrecision]:
-    """Return AE and IRMAE with eight maps (two below "paper"), seed by seed; samplers and probes in small."""
+    """AE and IRMAE with eight maps (two below "paper"), seed by seed; samplers and probes in small."""
     shared = vars(reduced(profile)) | {"precision": "bfloat16", "samples": 64, "labels": (10,), "draws": 1}
     base = IrmaePrecision(**shared | {"probe_steps": 20})
     models = [model_of(base, name, depth=8 if profile == "paper" else 2) for name in ("ae", "irmae")]

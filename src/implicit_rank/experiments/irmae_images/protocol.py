@@ -43,12 +43,12 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Count labels; ``device`` is not used."""
+    """Count labels; `device` is not used."""
     return run_each(specs, counted, progress, on_done)
 
 
 def counted(spec: IrmaeProtocol) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return the least errors for every number of first labels, and the released VAE's beta in nats an image."""
+    """The least errors for every number of first labels, and the released VAE's beta in nats an image."""
     images, test = load(spec.data), load(spec.data, "test")
     sizes = [size for size in SIZES if size <= images.n]
     beta = effective_beta(tuple(images.images.shape[1:]), spec.code_width, LOSSES["vae-official"])

@@ -44,7 +44,7 @@ def run_supervised(
 
 
 def supervised_errors(spec, device: str, report: Progress) -> tuple[dict, dict[str, np.ndarray]]:
-    """Return the errors at every number of labels, in both protocols; ValueError for images without labels."""
+    """The errors at every number of labels, in both protocols; ValueError for images without labels."""
     images, test = data(spec.data, "train", spec.count, spec.size), data(spec.data, "test", 0, spec.size)
     if images.labels is None or test.labels is None:
         raise ValueError(f"{spec.data} has no labels, so nothing can be trained on them.")
@@ -82,7 +82,7 @@ def supervised_errors(spec, device: str, report: Progress) -> tuple[dict, dict[s
 
 
 def supervised_network(spec, image_shape: tuple[int, int, int], classes: int, word: int) -> torch.nn.Sequential:
-    """Return encoder and head of the autoencoders' own sizes, drawn from the member's seed."""
+    """Encoder and head of the autoencoders' own sizes, drawn from the member's seed."""
     stream = generator(_STREAM, spec.seed, word)
     encoder, _ = build_networks(
         spec.architecture,

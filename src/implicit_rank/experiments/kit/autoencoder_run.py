@@ -47,10 +47,10 @@ Evaluation = Callable[[Trained], tuple[dict[str, float], dict[str, np.ndarray]]]
 
 
 def ensembles(specs: Sequence[AutoencoderSpec], device: str = "cpu", memory: int | None = None) -> list[list]:
-    """Return the specs in groups that are trained together: on a CPU one by one, on CUDA as many as fit.
+    """The specs in groups that are trained together: on a CPU one by one, on CUDA as many as fit.
 
     Nothing is gained on a CPU by training several at once (see tests/benchmarks), and one by one each is stored
-    as soon as it is done. Raises ValueError when a single member does not fit into ``memory`` bytes.
+    as soon as it is done. Raises ValueError when a single member does not fit into `memory` bytes.
     """
     if torch.device(device).type == "cpu":  # in the order given: the most important members come first
         return [[spec] for spec in specs]
@@ -62,7 +62,7 @@ def ensembles(specs: Sequence[AutoencoderSpec], device: str = "cpu", memory: int
 
 
 def split(specs: list, memory: int) -> list[list]:
-    """Return members that share their settings in parts that fit into ``memory`` bytes when they train together.
+    """Members that share their settings in parts that fit into `memory` bytes when they train together.
 
     Half of the memory stays free for the workspaces of convolutions and for evaluation. ValueError if none fits.
     """
@@ -84,7 +84,7 @@ def run_autoencoders(
 ) -> list[Result]:
     """Train and measure all members and return their results in the order given.
 
-    ``evaluate(trained)`` adds a family's own measurements. A killed run goes on from its last checkpoint, with the
+    `evaluate(trained)` adds a family's own measurements. A killed run goes on from its last checkpoint, with the
     same bits on a CPU at the same number of threads. Checkpoints are removed once their members are handed over, except
     those of the profile paper, from which a changed measurement is taken without training again.
     """
@@ -128,7 +128,7 @@ def run_ensemble(specs: list, evaluate: Evaluation | None, device: str, report: 
 
 
 def summary(histories: Sequence[History], i: int, model: Autoencoder | None) -> tuple[dict, dict]:
-    """Return a member's numbers at the end and the course of its training; what overflows float32 is inf."""
+    """A member's numbers at the end and the course of its training; what overflows float32 is inf."""
     last = histories[-1]
     names = ("error", "loss", "rank_effective", "rank_codes", "rank_covariance")
     scalars: dict = {name: last.last(name, i) for name in names}
@@ -165,21 +165,21 @@ def _single(values: np.ndarray) -> np.ndarray:
 
 
 def cost(spec: AutoencoderSpec) -> float:
-    """Return what a member costs relative to others: images seen, weighted by the width of the net."""
+    """What a member costs relative to others: images seen, weighted by the width of the net."""
     images = spec.count or {"mnist": 60_000, "fashion": 60_000, "cifar10": 50_000}.get(spec.data, 10_000)
     repeated = 2 if spec.frozen == "trained" else 1
     return repeated * spec.epochs * images * (spec.channel_factor**1.5 + 0.01 * spec.depth)
 
 
 def describe(part: Sequence[AutoencoderSpec]) -> str:
-    """Return an ensemble in a few words."""
+    """An ensemble in a few words."""
     first = part[0]
     what = first.kind if not first.depth else f"{first.depth} maps"
     return f"{first.data}, {what}, seed {first.seed}" if len(part) == 1 else f"{first.data}, {len(part)} members"
 
 
 def size(specs: Sequence[AutoencoderSpec]) -> dict[str, float]:
-    """Return how big the largest member is: parameters, training images, bytes while it is trained."""
+    """How big the largest member is: parameters, training images, bytes while it is trained."""
     largest = max(specs, key=lambda spec: (spec.channel_factor, spec.depth))
     images = data(largest.data, "train", largest.count, largest.size)
     shape = tuple(images.images.shape[1:])
@@ -194,9 +194,9 @@ def size(specs: Sequence[AutoencoderSpec]) -> dict[str, float]:
 
 
 def estimate(specs: Sequence[AutoencoderSpec], device: str = "cpu") -> float:
-    """Return roughly how many seconds the members take: a few steps of one of them are timed, here and now.
+    """Roughly how many seconds the members take: a few steps of one of them are timed, here and now.
 
-    The others follow by :func:`cost`; evaluation after the training is not included.
+    The others follow by `cost`; evaluation after the training is not included.
     """
     typical = sorted(specs, key=cost)[len(specs) // 2]
     images = data(typical.data, "train", typical.count, typical.size)

@@ -26,7 +26,7 @@ _WEIGHTS = 3  # the word that sets a model's random stream apart from those of o
 
 
 def data(name: str, split: str, count: int, size: int) -> Images:
-    """Return a split of a data set; 0 stands for "all" and "its own". ValueError when it has a single image."""
+    """A split of a data set; 0 stands for "all" and "its own". ValueError when it has a single image."""
     return _data(name, split, count, size, folder_state(name))
 
 
@@ -42,7 +42,7 @@ def _data(name: str, split: str, count: int, size: int, state: str) -> Images:
 
 
 def model_of(spec: AutoencoderSpec, image_shape: tuple[int, int, int]) -> Autoencoder:
-    """Return a member's model at its start, drawn from its seed alone."""
+    """A member's model at its start, drawn from its seed alone."""
     dtype = torch.float64 if spec.precision == "float64" else torch.float32
     chain = {"init": spec.init, "scale": spec.scale, "alpha": spec.alpha, "frozen": spec.frozen == "start"}
     chain |= {"sharing": _or_none(spec.sharing), "activation": _or_none(spec.activation), "inner": spec.inner or None}
@@ -56,13 +56,13 @@ def _or_none(name: str) -> str | None:
 
 
 def settings_of(spec: AutoencoderSpec) -> Settings:
-    """Return what a member shares with its ensemble."""
+    """What a member shares with its ensemble."""
     names = ("epochs", "batch", "optimiser", "loss", "precision", "shuffle", "evaluate", "log_per_epoch")
     return Settings(**{name: getattr(spec, name) for name in names})
 
 
 def member_of(spec: AutoencoderSpec) -> Member:
-    """Return what a member has for itself."""
+    """What a member has for itself."""
     own = {name: getattr(spec, name) for name in ("lr", "divide_lr", "weight_decay", "l1", "l2")}
     return Member(order_seed=spec.seed, beta=spec.beta or None, **own)
 
@@ -71,14 +71,14 @@ STAGES = ("maps", "first", "second")
 
 
 def stage_file(specs: list, stage: str) -> Checkpoints:
-    """Return the checkpoint file of an ensemble's stage: "maps" (to be frozen later), "first" or "second"."""
+    """The checkpoint file of an ensemble's stage: "maps" (to be frozen later), "first" or "second"."""
     return checkpoint_of(specs, stage=stage, code=__name__)
 
 
 def trained(specs, models, images: Images, test: Images, device: str, report: Progress):
     """Train by the way the specs ask for; return models, the histories one after another, and further scalars.
 
-    Every stage has its checkpoint, see :func:`stage_file`.
+    Every stage has its checkpoint, see `stage_file`.
     """
     settings, members = settings_of(specs[0]), [member_of(spec) for spec in specs]
     options = {"evaluation": test.images, "device": device, "progress": report}
@@ -113,7 +113,7 @@ def trained(specs, models, images: Images, test: Images, device: str, report: Pr
 
 
 def _aligned(done) -> History:
-    """Return the second stage's history with a row for every member, NaN for those that were not taken on."""
+    """The second stage's history with a row for every member, NaN for those that were not taken on."""
     alive = [i for i, model in enumerate(done.models) if model is not None]
     if len(alive) == len(done.models):
         return done.second

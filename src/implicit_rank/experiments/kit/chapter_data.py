@@ -18,7 +18,7 @@ ENOUGH = 10_000  # images of a large set in the profile quick
 def checked_name(data: str | None) -> str | None:
     """The name of a data set, the path of a folder made absolute: the kernel may move on, the runs stay where they are.
 
-    Raises ParameterError, naming what is allowed, unless ``data`` is None or a name that :func:`load` knows.
+    Raises ParameterError, naming what is allowed, unless `data` is None or a name that `load` knows.
     """
     if data is not None and data not in IMAGE_NAMES and not data.startswith("folder:"):
         raise ParameterError(unknown_name("data", data, [*IMAGE_NAMES, "folder:PATH"]))
@@ -33,9 +33,9 @@ def checked_count(count: int | None) -> int | None:
 
 
 def count_of(own: AutoencoderSpec, data: str) -> int:
-    """Return how many training images a run takes, 0 for all: of a large set the first ones, below the profile paper.
+    """How many training images a run takes, 0 for all: of a large set the first ones, below the profile paper.
 
-    ``own`` is what the profile's own members share.
+    `own` is what the profile's own members share.
     """
     if data in LARGE and own.profile != "paper":
         return own.count or ENOUGH
@@ -43,9 +43,9 @@ def count_of(own: AutoencoderSpec, data: str) -> int:
 
 
 def balanced_sizes(sizes: tuple[int, ...], labels: Tensor, data: str) -> tuple[int, ...]:
-    """Return those numbers of labels whose share every class has, or else the largest such number.
+    """Those numbers of labels whose share every class has, or else the largest such number.
 
-    ``labels`` (n,) are those of the training images. ParameterError where a class has no training image at all.
+    `labels` (n,) are those of the training images. ParameterError where a class has no training image at all.
     """
     counts = labels.bincount()
     if not counts.min():

@@ -33,7 +33,7 @@ def is_shipped(images: Images, names: tuple[str, ...] = SHIPPED) -> bool:
 def judge_of(
     images: Images, labels: Tensor, test: Images, test_labels: Tensor, device: str, shipped: tuple[str, ...] = SHIPPED
 ) -> Judge:
-    """The judge of images with these labels ``(n,)``, the same for the same images.
+    """The judge of images with these labels `(n,)`, the same for the same images.
 
     Where the shipped classifier does not serve (see `is_shipped`) one is trained, once for all who ask.
     """

@@ -29,9 +29,9 @@ def run_each(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Evaluate small members one after another; ``evaluate(spec)`` returns scalars and arrays.
+    """Evaluate small members one after another; `evaluate(spec)` returns scalars and arrays.
 
-    ``on_done(result)`` is called after each, so that an interrupted run keeps what it has.
+    `on_done(result)` is called after each, so that an interrupted run keeps what it has.
     """
     results = []
     for done, spec in enumerate(specs, start=1):

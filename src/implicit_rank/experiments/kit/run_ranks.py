@@ -12,15 +12,15 @@ from implicit_rank.store import Record
 
 
 def count_above(singular_values: np.ndarray, threshold: float = 0.01) -> int:
-    """Return how many stored values ``(k,)`` exceed ``threshold`` times the largest (:func:`numerical_rank`)."""
+    """How many stored values `(k,)` exceed `threshold` times the largest (`numerical_rank`)."""
     return int(numerical_rank(np.array(singular_values), threshold))  # a copy: stored arrays cannot be written to
 
 
 def at_error(record: Record, error: float, course: str = "rank_covariance", *, from_start: bool = False) -> float:
-    """Return a stored course where the test error first falls to ``error``, on a line in its logarithm between entries.
+    """A stored course where the test error first falls to `error`, on a line in its logarithm between entries.
 
     NaN when it never does, and when it does before the first entry after the start: the rank of a start, when nothing
-    is learned yet, has no part in it. ``from_start`` lets the start count, for courses that mean something there.
+    is learned yet, has no part in it. `from_start` lets the start count, for courses that mean something there.
 
     Book: eq-rank-at-error, eq-equal-error
     """
@@ -38,9 +38,9 @@ def at_error(record: Record, error: float, course: str = "rank_covariance", *, f
 
 
 def at_common_error(records: Sequence[Record], course: str = "rank_covariance") -> list[float]:
-    """Return a stored course of several runs, each where it first reaches the largest of the least errors they reach.
+    """A stored course of several runs, each where it first reaches the largest of the least errors they reach.
 
-    The run that came least far is read at its best, the others on their way there (:func:`at_error`): no target is
+    The run that came least far is read at its best, the others on their way there (`at_error`): no target is
     chosen by hand, and none is out of reach.
 
     Book: eq-common-error

@@ -13,7 +13,7 @@ def weighted(
 ) -> Iterator[tuple[Sequence[Any], Progress]]:
     """Each part of a run and the function by which it reports its own share from 0 to 1 and a text.
 
-    What reaches ``progress`` is the share of the whole run, the parts weighted by the ``cost`` of their members.
+    What reaches `progress` is the share of the whole run, the parts weighted by the `cost` of their members.
     """
     weights = [sum(map(cost, part)) for part in parts]
     total, done = sum(weights) or 1.0, 0.0

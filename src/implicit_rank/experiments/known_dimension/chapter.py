@@ -38,7 +38,7 @@ class KnownDimensionChapter(Parameters):
     device: str = option("cpu", "cpu, cuda or auto")
 
     def base(self) -> KnownDimension:
-        """Return what all members of the live run share."""
+        """What all members of the live run share."""
         count, epochs, evaluate, regression, _ = SIZES[self.profile]
         names = ("profile", "data", "size", "architecture", "channel_factor", "code_width", "conv_start", "lr")
         return KnownDimension(
@@ -50,7 +50,7 @@ class KnownDimensionChapter(Parameters):
         )
 
     def specs(self) -> list[KnownDimension]:
-        """Return the members of the live run, in the order of Figure 3's rows."""
+        """The members of the live run, in the order of Figure 3's rows."""
         kinds = [{}, {"l1": self.l1}, {"l2": self.l2}, *({"depth": depth} for depth in self.depths)]
         seeds = self.seeds or SIZES[self.profile][-1]
         return [replace(self.base(), seed=seed, **kind) for seed in seeds for kind in kinds]

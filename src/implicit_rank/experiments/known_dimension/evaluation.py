@@ -25,13 +25,13 @@ COURSE = ("error", "rank_covariance", "rank_codes")
 
 
 def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return a member's own numbers and pictures.
+    """A member's own numbers and pictures.
 
-    ``r2_FACTOR`` and ``linear_FACTOR``: R^2 on test images of a kernel and of a linear regression of each factor on
-    the codes, "hue" and "brightness" included; ``features_FACTOR``: the kernel one on the encoder's output before the
-    chain; ``accuracy_shape``. ``middle_*``: see :func:`middles`. ``pictures`` (pairs, STEPS + 2, c, h, w) uint8: an
-    image, the decoded line to another, and that one. With ``released`` epochs, ``released_*`` tell what
-    a plain autoencoder makes of the same function, see :func:`release`.
+    `r2_FACTOR` and `linear_FACTOR`: R^2 on test images of a kernel and of a linear regression of each factor on
+    the codes, "hue" and "brightness" included; `features_FACTOR`: the kernel one on the encoder's output before the
+    chain; `accuracy_shape`. `middle_*`: see `middles`. `pictures` (pairs, STEPS + 2, c, h, w) uint8: an
+    image, the decoded line to another, and that one. With `released` epochs, `released_*` tell what
+    a plain autoencoder makes of the same function, see `release`.
     """
     spec, model = trained.spec, trained.model
     scalars = regressions(model, trained)
@@ -44,7 +44,7 @@ def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]
 
 
 def regressions(model: Autoencoder, trained: Trained) -> dict[str, float]:
-    """Return R^2 of every factor on codes and on the features before the chain."""
+    """R^2 of every factor on codes and on the features before the chain."""
     spec, device = trained.spec, trained.device
     splits = []
     for images, count in ((trained.images, spec.regression), (trained.test, spec.evaluate)):
@@ -64,7 +64,7 @@ def regressions(model: Autoencoder, trained: Trained) -> dict[str, float]:
 
 @torch.no_grad()
 def paths(model: Autoencoder, test: Images, pairs: int, device: str) -> np.ndarray:
-    """Return pictures (pairs, STEPS + 2, c, h, w) uint8 of straight lines between codes (Jing 2020, Figure 3).
+    """Pictures (pairs, STEPS + 2, c, h, w) uint8 of straight lines between codes (Jing 2020, Figure 3).
 
     The pairs are the first neighbours in the test set, 2i and 2i + 1, that are far enough apart to tell moving from
     fading.
@@ -83,11 +83,11 @@ def paths(model: Autoencoder, test: Images, pairs: int, device: str) -> np.ndarr
 
 @torch.no_grad()
 def middles(model: Autoencoder, test: Images, device: str) -> dict[str, float]:
-    """Return how the half-way point between two codes compares with the shape half-way between the two factors.
+    """How the half-way point between two codes compares with the shape half-way between the two factors.
 
     For couples of one shape, mean squared errors against the image drawn with the mean of both positions, sizes and
-    colours: ``middle_error`` of the decoded mean of the codes, ``middle_floor`` of the reconstruction of that image
-    itself, ``middle_fade`` of the two images' average. ``fading`` is a share from 0 (the shape moves) to 1 (two
+    colours: `middle_error` of the decoded mean of the codes, `middle_floor` of the reconstruction of that image
+    itself, `middle_fade` of the two images' average. `fading` is a share from 0 (the shape moves) to 1 (two
     shapes fade into each other): the distance to the moved image over the sum of distances to both.
     """
     first, second = _couples(test, min(COUPLES, test.n))
@@ -109,7 +109,7 @@ def middles(model: Autoencoder, test: Images, device: str) -> dict[str, float]:
 
 
 def halfway(test: Images, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return the images (n, c, h, w) uint8 drawn half-way between couples of one shape."""
+    """The images (n, c, h, w) uint8 drawn half-way between couples of one shape."""
     rules = PRESETS[test.name.removeprefix("shapes-")]
     factors = {name: ((values[first] + values[second]) / 2).numpy() for name, values in test.factors.items()}
     for name in ("r", "g", "b"):
@@ -124,7 +124,7 @@ def release(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
 
     The product of the maps is multiplied into the encoder's last layer (where that ends in a ReLU it stays as one
     map), and Adam starts with empty moments. If the error falls now, it was the chain that held it up. Errors, ranks
-    and ``released_r2_FACTOR`` at the end, and the course as arrays over ``released_epochs``.
+    and `released_r2_FACTOR` at the end, and the course as arrays over `released_epochs`.
     """
     spec = trained.spec
     model = trained.model.collapsed(into_encoder=spec.architecture != "shapes-paper")
@@ -143,6 +143,6 @@ def release(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
 
 
 def _couples(test: Images, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the places of neighbours 2i and 2i + 1 among the first ``count`` images."""
+    """The places of neighbours 2i and 2i + 1 among the first `count` images."""
     first = torch.arange(0, count - 1, 2)
     return first, first + 1

@@ -46,7 +46,7 @@ class KnownDimension(AutoencoderSpec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[KnownDimension]:
-    """Return the members of a profile, the most important ones first."""
+    """The members of a profile, the most important ones first."""
     if profile != "paper":
         smoke, quick = {"count": 640, "evaluate": 200, "regression": 60}, {"count": 24_000, "regression": 600}
         base = KnownDimension(profile=profile, epochs=1, **{"smoke": smoke, "quick": quick}[profile])
@@ -58,7 +58,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 
 def plans() -> tuple[list[list[KnownDimension]], list[list[KnownDimension]]]:
-    """Return what is run at every seed: questions that all seeds answer first, and then what hangs on the set-up."""
+    """What is run at every seed: questions that all seeds answer first, and then what hangs on the set-up."""
     base = KnownDimension(profile="paper")
     he = replace(base, released=1)
     long = replace(base, epochs=8)
@@ -81,7 +81,7 @@ def plans() -> tuple[list[list[KnownDimension]], list[list[KnownDimension]]]:
 
 
 def figure_2(base: KnownDimension) -> list[KnownDimension]:
-    """Return the five models of Figure 2, in the order of Figure 3's rows."""
+    """The five models of Figure 2, in the order of Figure 3's rows."""
     kinds = ({}, {"l1": COMPARED}, {"l2": COMPARED}, {"depth": 2}, {"depth": 4})
     return [replace(base, **kind) for kind in kinds]
 
@@ -89,12 +89,12 @@ def figure_2(base: KnownDimension) -> list[KnownDimension]:
 def run(
     specs: Sequence[KnownDimension], device: str = "cpu", progress: Progress | None = None, on_done=None
 ) -> list[Result]:
-    """Train and measure all members; resumable, see :func:`run_autoencoders`."""
+    """Train and measure all members; resumable, see `run_autoencoders`."""
     return run_autoencoders(specs, evaluate, device, progress, on_done)
 
 
 def batches(specs: Sequence[KnownDimension], memory: int | None = None, device: str = "cpu") -> list[list]:
-    """Return the specs in groups that are trained together."""
+    """The specs in groups that are trained together."""
     return ensembles(specs, device, memory)
 
 

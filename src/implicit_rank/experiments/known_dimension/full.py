@@ -33,7 +33,7 @@ class KnownDimensionFull(KnownDimension):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[KnownDimensionFull]:
-    """Return the five models of Figure 2 as released, and at profile paper the text's net and data besides."""
+    """The five models of Figure 2 as released, and at profile paper the text's net and data besides."""
     if profile != "paper":
         count = {"smoke": 64, "quick": 3200}[profile]
         base = KnownDimensionFull(profile=profile, epochs=1, count=count, evaluate=200, regression=60)

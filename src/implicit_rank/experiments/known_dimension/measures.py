@@ -19,44 +19,44 @@ THRESHOLDS = (0.001, 0.1)  # beside the 0.01 of every rank
 
 
 def mean_of(*names: str) -> Callable[[Record], float]:
-    """Return the measure that takes the mean of stored numbers."""
+    """The measure that takes the mean of stored numbers."""
     return lambda record: float(np.mean([record.scalars.get(name, math.nan) for name in names]))
 
 
 def steps_to(record: Record, level: float) -> float:
-    """Return the epochs until the error first falls to ``level``; infinite when it never does."""
+    """The epochs until the error first falls to `level`; infinite when it never does."""
     epochs = at_error(record, level, "epochs", from_start=True)
     return math.inf if math.isnan(epochs) else epochs
 
 
 def count_above(record: Record, threshold: float) -> float:
-    """Return how many singular values of the final covariance of the codes exceed a share of the largest."""
+    """How many singular values of the final covariance of the codes exceed a share of the largest."""
     return float(run_ranks.count_above(record.arrays["spectrum_codes"], threshold))
 
 
 def count_spread(record: Record) -> float:
-    """Return by how much the count changes when the threshold goes from 0.1 to 0.001."""
+    """By how much the count changes when the threshold goes from 0.1 to 0.001."""
     return count_above(record, min(THRESHOLDS)) - count_above(record, max(THRESHOLDS))
 
 
 def code_size(record: Record) -> float:
-    """Return the root mean square length of a code on the test images."""
+    """The root mean square length of a code on the test images."""
     return float(np.sqrt(np.square(record.arrays["singular_codes"]).sum() / record.spec["evaluate"]))
 
 
 def factors_held(record: Record) -> float:
-    """Return how many of the seven factors can be read from the codes with R^2 of at least 0.8; NaN after a stop."""
+    """How many of the seven factors can be read from the codes with R^2 of at least 0.8; NaN after a stop."""
     scores = [record.scalars.get(f"r2_{name}", math.nan) for name in FACTORS]
     return math.nan if np.isnan(scores).any() else float(sum(score >= HELD for score in scores))
 
 
 def release_gain(record: Record) -> float:
-    """Return by what factor the error fell after the chain was folded away; NaN where that was not tried."""
+    """By what factor the error fell after the chain was folded away; NaN where that was not tried."""
     return record.scalars["error"] / record.scalars.get("released_error", math.nan)
 
 
 def release_rise(record: Record) -> float:
-    """Return by how much the count rose after the chain was folded away; NaN where that was not tried."""
+    """By how much the count rose after the chain was folded away; NaN where that was not tried."""
     return record.scalars.get("released_rank_covariance", math.nan) - record.scalars["rank_covariance"]
 
 

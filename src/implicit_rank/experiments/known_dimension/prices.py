@@ -31,7 +31,7 @@ def prices(
     That is E Var(image | the other factors) per entry, half the mean squared difference of two images that
     differ in this group alone. "hue" is what of the colour is left when its brightness (mean of the channels) is known;
     "hue and shape" is for neither; "everything" is the variance of the images, the error of the best constant. Monte
-    Carlo with ``count`` couples of images; ``changes`` replace rules as in :func:`implicit_rank.data.shapes.shapes`.
+    Carlo with `count` couples of images; `changes` replace rules as in `implicit_rank.data.shapes.shapes`.
     ValueError for other data.
 
     Book: eq-price

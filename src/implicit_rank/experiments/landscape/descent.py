@@ -41,7 +41,7 @@ def root_checks(moments: SecondMoments, lam: Tensor, count: int, seed: int) -> d
 
 
 def find_roots(C: Tensor, lam: Tensor, count: int, seed: int, rounds: int = 120) -> list[tuple[Tensor, Tensor]]:
-    """Return stationary points of loss (3) that damped Newton steps on its gradient reach from random starts."""
+    """Stationary points of loss (3) that damped Newton steps on its gradient reach from random starts."""
     k, D = len(lam), len(C)
     g = torch.Generator().manual_seed(seed + 2)
     scales = torch.rand(count, 1, generator=g, dtype=torch.float64) * 1.2
@@ -79,7 +79,7 @@ def find_roots(C: Tensor, lam: Tensor, count: int, seed: int, rounds: int = 120)
 def descend_from_random_starts(
     moments: SecondMoments, lam: Tensor, starts: int, seed: int, spread: float = 0.5, lengths: float = 60.0
 ) -> RegularisedDescent:
-    """Run gradient descent on loss (3) from Gaussian starts for ``lengths`` condition numbers of steps."""
+    """Run gradient descent on loss (3) from Gaussian starts for `lengths` condition numbers of steps."""
     s, k = moments.eigenvalues, len(lam)
     values = theory.l2_hessian_eigenvalues(s, lam, k)
     start = (
@@ -136,9 +136,9 @@ def plane_checks(s: Tensor, lam: Tensor) -> dict[str, float]:
 def plane_descent(
     s: Tensor, penalties: Tensor, starts: Sequence[tuple[float, float]], steps: int, records: int = 400
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return recorded steps ``(t,)`` and paths ``(m, t, 2)`` of gradient descent on Figure 1's plane, in (x, y).
+    """Recorded steps `(t,)` and paths `(m, t, 2)` of gradient descent on Figure 1's plane, in (x, y).
 
-    ``starts`` are pairs (alpha, theta); the rate is the inverse of the curvature across the valley. The run
+    `starts` are pairs (alpha, theta); the rate is the inverse of the curvature across the valley. The run
     ends when every path is within 0.001 of an optimum.
     """
     across = 8 * (s[:2] * (1 - penalties / s[:2]).square()).sum().item()
@@ -166,7 +166,7 @@ def plane_descent(
 
 
 def stages(steps: np.ndarray, path: np.ndarray, share: float = 0.05) -> tuple[float, float]:
-    """Return the steps until a path ``(t, 2)`` is within ``share`` of radius 1, and of the x-axis in angle."""
+    """The steps until a path `(t, 2)` is within `share` of radius 1, and of the x-axis in angle."""
     radius, angle = np.hypot(*path.T), np.arctan2(np.abs(path[:, 1]), np.abs(path[:, 0]))
     ring, axis = np.flatnonzero(np.abs(radius - 1) < share), np.flatnonzero(angle < share)
     return (float(steps[ring[0]]) if len(ring) else np.inf, float(steps[axis[0]]) if len(axis) else np.inf)

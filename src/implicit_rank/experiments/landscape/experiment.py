@@ -43,7 +43,7 @@ class Landscape(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Landscape]:
-    """Return instances of three shapes over the seeds (one small shape at smoke)."""
+    """Instances of three shapes over the seeds (one small shape at smoke)."""
     if profile == "smoke":
         return [Landscape(profile=profile, D=4, k=2, starts=6, roots=60, seed=seed) for seed in seeds or (0,)]
     shapes = ((4, 2), (5, 3), (6, 3)) if profile == "paper" else ((5, 3),)
@@ -57,7 +57,7 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Check every statement on every instance, in float64 on the CPU whatever ``device`` says."""
+    """Check every statement on every instance, in float64 on the CPU whatever `device` says."""
     return run_each(specs, evaluate, progress, on_done)
 
 
@@ -85,7 +85,7 @@ def draw(spec: Landscape) -> tuple[SecondMoments, Tensor, Tensor]:
 
 
 def flat_hessian(loss: Callable[[Tensor, Tensor], Tensor], W1: Tensor, W2: Tensor) -> Tensor:
-    """Return the whole Hessian ``(2 k D, 2 k D)`` of a loss of (W1, W2) by autograd."""
+    """The whole Hessian `(2 k D, 2 k D)` of a loss of (W1, W2) by autograd."""
     k, D = W1.shape
     start = torch.cat([W1.flatten(), W2.flatten()])
     return torch.autograd.functional.hessian(lambda v: loss(v[: k * D].view(k, D), v[k * D :].view(D, k)), start)

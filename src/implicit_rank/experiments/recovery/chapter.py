@@ -49,7 +49,7 @@ class RecoveryChapter(Parameters):
         object.__setattr__(self, "data", None if self.data is None else absolute_folder(self.data))
 
     def specs(self) -> list[Recovery]:
-        """Return the members of the live run; all defaults give the profile's own runs, so stored ones fit."""
+        """The members of the live run; all defaults give the profile's own runs, so stored ones fit."""
         data, k, steps, seeds = SIZES[self.profile]
         base = Recovery(
             profile=self.profile,
@@ -83,7 +83,7 @@ class RecoveryChapter(Parameters):
 
 
 def without_missing_samples(specs: Sequence[Recovery]) -> tuple[list[Recovery], str]:
-    """Return the members that can run on this machine, and a sentence on those that cannot (or an empty one)."""
+    """The members that can run on this machine, and a sentence on those that cannot (or an empty one)."""
     there = find_archive("train-images-idx3-ubyte.gz") is not None
     kept = [s for s in specs if there or s.data != "mnist" or not (s.model == "nested_dropout" or s.batch)]
     if len(kept) == len(specs):
@@ -101,7 +101,7 @@ def with_images(live: Sequence[Record]) -> list[Record]:
 
 
 def small_mnist(profile: str) -> list[Recovery]:
-    """Return short live runs on MNIST's exact moments: the first steps of Figure 2, without a download."""
+    """Short live runs on MNIST's exact moments: the first steps of Figure 2, without a download."""
     steps = {"smoke": 20, "quick": 500, "paper": 1000}[profile]
     return [
         replace(spec, profile=profile, steps=steps, images=False)
@@ -113,7 +113,7 @@ def small_mnist(profile: str) -> list[Recovery]:
 
 
 def small_scaling(profile: str) -> list[Recovery]:
-    """Return a live Figure 4 in small: 100 inputs instead of 1,000 and 2,000 steps instead of 50,000."""
+    """A live Figure 4 in small: 100 inputs instead of 1,000 and 2,000 steps instead of 50,000."""
     widths = (2, 4) if profile == "smoke" else (2, 5, 10, 20)
     base = Recovery(
         profile=profile, data="synthetic-official", width=100, steps=100 if profile == "smoke" else 2000, stop_at=0.3
@@ -127,7 +127,7 @@ def small_scaling(profile: str) -> list[Recovery]:
 
 
 def small_batches(profile: str) -> list[Recovery]:
-    """Return live runs on the digits with full batches and with mini-batches (Bao 2020, App. I.2)."""
+    """Live runs on the digits with full batches and with mini-batches (Bao 2020, App. I.2)."""
     base = Recovery(profile=profile, data="digits", k=10, steps=100 if profile == "smoke" else 1000)
     return [
         replace(base, model=model, batch=batch)

@@ -57,7 +57,7 @@ class Recovery(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Recovery]:
-    """Return the members of Figures 2-4 and of the chapter's own questions, at a profile's size."""
+    """The members of Figures 2-4 and of the chapter's own questions, at a profile's size."""
     if profile == "paper":
         members = [*figure_2("paper", seeds or (0, 1, 2)), *figure_4(seeds), *rate_grid(seeds or (0, 1, 2))]
         # times to alignment vary severalfold between starts: five seeds for the three models that race
@@ -70,7 +70,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
 
 
 def figure_2(profile: str, seeds: Iterable[int], data: str = "mnist", k: int = 20) -> list[Recovery]:
-    """Return six models under two optimisers at the paper's rates, and non-uniform l2 with admissible penalties."""
+    """Six models under two optimisers at the paper's rates, and non-uniform l2 with admissible penalties."""
     steps = {"smoke": 200, "quick": 3000, "paper": 30_000}[profile]
     base = Recovery(profile=profile, data=data, k=k, steps=steps, images=True)
     cheap = 256 if data == "mnist" else 0  # exact mask noise where all samples are few
@@ -105,14 +105,14 @@ FIGURE_4 = {  # k with three seeds, k with one
 
 
 def synthetic(**fields) -> Recovery:
-    """Return a member of Figure 4: m = 1000, at most 50,000 steps, stopped at d_align = 0.3."""
+    """A member of Figure 4: m = 1000, at most 50,000 steps, stopped at d_align = 0.3."""
     base = Recovery(profile="paper", data="synthetic-official", steps=50_000, dtype="float32", stop_at=0.3)
     cheap = 256 if fields.get("model") == "nested_dropout" else 0
     return replace(base, mask_batch=cheap, **fields)
 
 
 def figure_4(seeds: Sequence[int] | None = None) -> list[Recovery]:
-    """Return the members of Figure 4 at the paper's rates, as far as a processor allows, small widths first."""
+    """The members of Figure 4 at the paper's rates, as far as a processor allows, small widths first."""
     members = [
         synthetic(model=model, optimiser=optimiser, k=k, seed=seed)
         for (model, optimiser), (often, once) in FIGURE_4.items()
@@ -126,7 +126,7 @@ RATE_GRID = {"nesterov": (0.003, 0.006, 0.01, 0.03, 0.06), "adam": (0.003, 0.01,
 
 
 def rate_grid(seeds: Iterable[int]) -> list[Recovery]:
-    """Return the grid from which every model's own best rate on MNIST is taken: 10,000 steps each."""
+    """The grid from which every model's own best rate on MNIST is taken: 10,000 steps each."""
     base = Recovery(profile="paper", steps=10_000)
     settings = [
         {"model": "deterministic_nested_dropout"},
@@ -145,7 +145,7 @@ def rate_grid(seeds: Iterable[int]) -> list[Recovery]:
 
 
 def own_questions(seeds: Sequence[int] | None = None) -> list[Recovery]:
-    """Return what the paper does not have: fair settings on the synthetic data, and the text's own spectrum."""
+    """What the paper does not have: fair settings on the synthetic data, and the text's own spectrum."""
     chosen = seeds or (0, 1, 2)
     fair = [
         synthetic(k=k, seed=seed, lr=lr, **setting)
@@ -191,9 +191,9 @@ def run(
 ) -> list[Result]:
     """Train all members, those of one shape together, and return their results in the order given.
 
-    ``progress(share, text)`` reports along the way; ``on_done(result)`` is called as soon as a batch of at most
-    ``batch`` members is finished. Members of stochastic nested dropout and of mini-batches need the samples of
-    their data set, see :func:`implicit_rank.data.samples`.
+    `progress(share, text)` reports along the way; `on_done(result)` is called as soon as a batch of at most
+    `batch` members is finished. Members of stochastic nested dropout and of mini-batches need the samples of
+    their data set, see `implicit_rank.data.samples`.
     """
     target = str(resolve_device(device))
     groups: dict[tuple, list[Recovery]] = {}

@@ -1,4 +1,4 @@
-"""What the ledger and the figures read off one stored run of :mod:`implicit_rank.experiments.recovery.experiment`."""
+"""What the ledger and the figures read off one stored run of `implicit_rank.experiments.recovery.experiment`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = ("d_align", "d_align_ordered", "d_sub", "transpose", "dead_units", "last
 
 
 def reached(level: float) -> Callable:
-    """Return the measure "first recorded step with d_align at most ``level``"; infinity if there is none."""
+    """The measure "first recorded step with d_align at most `level`"; infinity if there is none."""
 
     def first(run) -> float:
         steps = run.arrays["steps"][run.arrays["d_align"] <= level]
@@ -24,7 +24,7 @@ def reached(level: float) -> Callable:
 
 
 def at_step(name: str, step: int) -> Callable:
-    """Return the measure "series ``name`` at the last recorded step up to ``step``"; NaN where the run is shorter."""
+    """The measure "series `name` at the last recorded step up to `step`"; NaN where the run is shorter."""
 
     def value(run) -> float:
         steps = run.arrays["steps"]
@@ -36,23 +36,23 @@ def at_step(name: str, step: int) -> Callable:
 
 
 def rise_of_subspace(run) -> float:
-    """Return the final d_sub over the smallest on the way: how far the subspace was lost again."""
+    """The final d_sub over the smallest on the way: how far the subspace was lost again."""
     series = run.arrays["d_sub"]
     return float(series[-1] / max(np.nanmin(series), 1e-16))
 
 
 def dead_columns(run) -> float:
-    """Return the number of decoder columns with a squared norm below 1e-3 at the end."""
+    """The number of decoder columns with a squared norm below 1e-3 at the end."""
     return float((run.arrays["column_norms"] ** 2 < 1e-3).sum())
 
 
 def above_null(run) -> float:
-    """Return the final d_align minus the expectation for a random rotation of the right subspace."""
+    """The final d_align minus the expectation for a random rotation of the right subspace."""
     return run.scalars["d_align"] - random_rotation_axis_distance(run.spec["k"])
 
 
 def patience(run) -> float:
-    """Return steps to d_align <= 0.1 over steps until the error is within 5 % of its optimum."""
+    """Steps to d_align <= 0.1 over steps until the error is within 5 % of its optimum."""
     return reached(0.1)(run) / max(run.scalars["reconstructed"], 1)
 
 

@@ -21,7 +21,7 @@ SNAPSHOTS = (0, 1000, 5000, 10_000)  # the columns of Figure 3
 
 
 def moments_of(spec) -> SecondMoments:
-    """Return the second moments a member is trained on; images other than MNIST are scaled to MNIST's range."""
+    """The second moments a member is trained on; images other than MNIST are scaled to MNIST's range."""
     if settings.is_synthetic(spec.data):
         return datasets.second_moments(spec.data, width=spec.width)
     moments = datasets.second_moments(spec.data)
@@ -29,14 +29,14 @@ def moments_of(spec) -> SecondMoments:
 
 
 def rate(spec) -> float:
-    """Return the member's learning rate as a number."""
+    """The member's learning rate as a number."""
     if spec.lr == "paper":
         return settings.paper_rate(spec.data, spec.model, spec.optimiser, spec.k)
     return spec.lr
 
 
 def record_steps(steps: int) -> list[int]:
-    """Return the recorded steps: every 10, as in the official code, and from 500 on every 2 %."""
+    """The recorded steps: every 10, as in the official code, and from 500 on every 2 %."""
     taken = [0]
     while taken[-1] < steps:
         taken.append(taken[-1] + 10 * max(1, round(taken[-1] * 0.002)))
@@ -44,13 +44,13 @@ def record_steps(steps: int) -> list[int]:
 
 
 def cost(spec) -> float:
-    """Return what a member costs, up to a factor."""
+    """What a member costs, up to a factor."""
     width = spec.width if settings.is_synthetic(spec.data) else 784
     return spec.steps * spec.k * (width if spec.optimiser == "adam" else 100 + spec.k)
 
 
 def snapshot_steps(steps: int) -> list[int]:
-    """Return the steps whose U^T W2 is kept: those of Figure 3, or like shares of a shorter run."""
+    """The steps whose U^T W2 is kept: those of Figure 3, or like shares of a shorter run."""
     if steps >= SNAPSHOTS[-1]:
         return list(SNAPSHOTS)
     return sorted({0, steps // 10, steps // 3, steps})
@@ -133,5 +133,5 @@ def _result(
 
 
 def _first(steps: Tensor, reached: Tensor) -> float:
-    """Return the first recorded step of a mask (t,), or infinity."""
+    """The first recorded step of a mask (t,), or infinity."""
     return float(steps[reached.int().argmax()]) if reached.any() else float("inf")

@@ -37,12 +37,12 @@ SYNTHETIC_RATES = {
 
 
 def is_synthetic(data: str) -> bool:
-    """Return whether a data set is one of the two readings of the synthetic spectrum."""
+    """Whether a data set is one of the two readings of the synthetic spectrum."""
     return data.startswith("synthetic-")
 
 
 def paper_rate(data: str, model: str, optimiser: str, k: int) -> float:
-    """Return the official code's learning rate; plain gradient descent, which it lacks, takes Nesterov's."""
+    """The official code's learning rate; plain gradient descent, which it lacks, takes Nesterov's."""
     family = "adam" if optimiser == "adam" else "nesterov"
     if not is_synthetic(data):
         return IMAGE_RATES[family][model]
@@ -59,7 +59,7 @@ def paper_rate(data: str, model: str, optimiser: str, k: int) -> float:
 
 
 def penalties(kind: str | tuple[float, ...], model: str, data: str, eigenvalues: Tensor, k: int) -> Tensor:
-    """Return the lambda_i (k,) of the l2 models; ``eigenvalues`` (D,) descending.
+    """The lambda_i (k,) of the l2 models; `eigenvalues` (D,) descending.
 
     "paper": the official numbers, which multiply weights and are squared here; "admissible": the same form,
     stopped at 0.9 of the square root of s_k; "linear": lambda_i = s_k i / (k + 1). The uniform model takes the square
@@ -79,7 +79,7 @@ def penalties(kind: str | tuple[float, ...], model: str, data: str, eigenvalues:
 
 
 def prior(kind: str | tuple[float, ...], k: int) -> Tensor:
-    """Return the probabilities (k,) of b = 1..k: "paper" is geometric with ratio 0.9, the rest on the last unit."""
+    """The probabilities (k,) of b = 1..k: "paper" is geometric with ratio 0.9, the rest on the last unit."""
     if isinstance(kind, tuple):
         return torch.tensor(kind, dtype=torch.float64)
     if kind == "uniform":
@@ -96,7 +96,7 @@ BEST_SYNTHETIC_RATES = {"rag": 2e-4, "deterministic_nested_dropout": 0.002, "non
 
 
 def best_rate(data: str, model: str, optimiser: str) -> float | None:
-    """Return the model's own best rate, or None where none was better than the paper's or none was looked for."""
+    """The model's own best rate, or None where none was better than the paper's or none was looked for."""
     if is_synthetic(data):
         return BEST_SYNTHETIC_RATES.get(model) if optimiser == "nesterov" else None
     return BEST_RATES.get(optimiser, {}).get(model)

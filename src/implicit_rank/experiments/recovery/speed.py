@@ -56,7 +56,7 @@ def compare(
 
 
 def sample_step(X: Tensor, W1: Tensor, W2: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-    """Return the weights after one RAG step computed from the samples X (n, D) (Bao 2020, Algorithm 1)."""
+    """The weights after one RAG step computed from the samples X (n, D) (Bao 2020, Algorithm 1)."""
     encoder, decoder = W1.clone().requires_grad_(), W2.clone().requires_grad_()
     codes = X @ encoder.T
     ((X - codes @ decoder.T).square().sum() / len(X)).backward()
@@ -67,13 +67,13 @@ def sample_step(X: Tensor, W1: Tensor, W2: Tensor, lr: float) -> tuple[Tensor, T
 
 
 def moment_step(moments: DenseMoments | DiagonalMoments, W1: Tensor, W2: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-    """Return the weights after one RAG step computed from second moments."""
+    """The weights after one RAG step computed from second moments."""
     _, slope = models.rotation_augmented({"encoder": W1[None], "decoder": W2[None]}, moments)
     return W1 - lr * slope["encoder"][0], W2 - lr * slope["decoder"][0]
 
 
 def seconds_per_1000_steps(width: int, k: int, *, eigenbasis: bool, dtype: torch.dtype, steps: int = 20) -> float:
-    """Return the seconds that 1,000 RAG steps of one member take at a width, from ``steps`` of them."""
+    """The seconds that 1,000 RAG steps of one member take at a width, from `steps` of them."""
     generator = torch.Generator().manual_seed(0)
     eigenvalues = torch.linspace(100, 1, width, dtype=dtype)
     operator = DiagonalMoments(eigenvalues) if eigenbasis else DenseMoments(torch.diag(eigenvalues))
@@ -92,5 +92,5 @@ def _timed(action: Callable, repeats: int) -> tuple[float, tuple[Tensor, Tensor]
 
 
 def _difference(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], start: tuple[Tensor, Tensor]) -> float:
-    """Return the largest difference of the two moves from ``start``, relative to the largest entry of the move."""
+    """The largest difference of the two moves from `start`, relative to the largest entry of the move."""
     return max(((x - y).abs().max() / (x - z).abs().max()).item() for x, y, z in zip(a, b, start, strict=True))

@@ -42,7 +42,7 @@ class Rotation(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[Rotation]:
-    """Return instances of two shapes over the seeds (one small shape at smoke)."""
+    """Instances of two shapes over the seeds (one small shape at smoke)."""
     if profile == "smoke":
         return [Rotation(profile=profile, D=4, k=2, starts=5, seed=seed) for seed in seeds or (0,)]
     shapes = ((5, 2), (7, 4), (8, 5)) if profile == "paper" else ((7, 4),)
@@ -56,7 +56,7 @@ def run(
     progress: Progress | None = None,
     on_done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
-    """Check every statement on every instance, in float64 on the CPU whatever ``device`` says."""
+    """Check every statement on every instance, in float64 on the CPU whatever `device` says."""
     return run_each(specs, evaluate, progress, on_done)
 
 
@@ -75,7 +75,7 @@ def evaluate(spec: Rotation) -> tuple[dict[str, float], dict[str, np.ndarray]]:
 
 
 def random_rotation_of(s: Tensor, seed: int) -> Tensor:
-    """Return ``O diag(s) O^T`` with a Haar-random O."""
+    """`O diag(s) O^T` with a Haar-random O."""
     g = torch.Generator().manual_seed(seed)
     Q, R = torch.linalg.qr(torch.randn(len(s), len(s), generator=g, dtype=torch.float64))
     O = Q * R.diagonal().sign()  # noqa: E741

@@ -41,7 +41,7 @@ class RagStart(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[RagStart]:
-    """Return runs over start scales, learning rates and optimisers; shorter and fewer below paper."""
+    """Runs over start scales, learning rates and optimisers; shorter and fewer below paper."""
     steps = {"smoke": 400, "quick": 4000, "paper": 30_000}[profile]
     seeds = seeds or {"smoke": (0,), "quick": (0,), "paper": (0, 1, 2)}[profile]
     base = RagStart(profile=profile, steps=steps, lr=0.003 if profile == "paper" else 0.01)

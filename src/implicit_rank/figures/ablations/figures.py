@@ -174,13 +174,13 @@ def _normalised(values: np.ndarray) -> np.ndarray:
 
 
 def _reach(groups: dict[str, list]) -> float:
-    """Return an index beyond which no spectrum has anything above one thousandth."""
+    """An index beyond which no spectrum has anything above one thousandth."""
     last = max((_normalised(r.arrays["spectrum_codes"]) > 1e-3).sum() for runs in groups.values() for r in runs)
     return min(len(next(iter(groups.values()))[0].arrays["spectrum_codes"]), max(12, 1.25 * last))
 
 
 def _sheet(images: np.ndarray) -> np.ndarray:
-    """Return images ``(n, 1, h, w)`` as one sheet, as square as they allow."""
+    """Images `(n, 1, h, w)` as one sheet, as square as they allow."""
     side = int(np.sqrt(len(images)))
     h, w = images.shape[2:]
     return images[: side * side, 0].reshape(side, side, h, w).swapaxes(1, 2).reshape(side * h, side * w)

@@ -31,7 +31,7 @@ ACCURACY, DISTANCE = "test accuracy, 1,000 labels", "distance of samples"
 
 
 def method_of(record) -> str:
-    """Return which of the paper's four ways a member goes; two stages count as their first."""
+    """Which of the paper's four ways a member goes; two stages count as their first."""
     spec = record.spec
     if not spec["depth"]:
         return METHODS[0]
@@ -41,13 +41,13 @@ def method_of(record) -> str:
 
 
 def look(method: str) -> dict:
-    """Return the colour and the marker of a method, the same in every figure."""
+    """The colour and the marker of a method, the same in every figure."""
     i = METHODS.index(method)
     return {"color": COLOURS[i], "marker": MARKERS[i]}
 
 
 def grid(records: Sequence, data: str | None = None) -> list:
-    """Return the members of Figures 2 to 4: study "grid", square or capped maps."""
+    """The members of Figures 2 to 4: study "grid", square or capped maps."""
     kept = filter_records(records, study="grid")
     return filter_records(kept, data=data) if data else kept
 
@@ -194,9 +194,9 @@ def course(records: Sequence, count: int = 24) -> Figure:
 
 
 def pictures(records: Sequence, originals: np.ndarray | None = None, kind: str = "sampled", count: int = 8) -> Figure:
-    """Draw pictures of several members, one row each, under ``originals`` (n, c, h, w) uint8 if given.
+    """Draw pictures of several members, one row each, under `originals` (n, c, h, w) uint8 if given.
 
-    ``kind`` is "sampled" or "reconstructed".
+    `kind` is "sampled" or "reconstructed".
     """
     rows = [("images", originals)] if originals is not None else []
     for record in records:
@@ -218,7 +218,7 @@ def pictures(records: Sequence, originals: np.ndarray | None = None, kind: str =
 
 
 def label_of(record) -> str:
-    """Return a member's name with what was chosen: N and alpha, or r, and its rank."""
+    """A member's name with what was chosen: N and alpha, or r, and its rank."""
     spec, method = record.spec, method_of(record)
     rank = f"rank {record.scalars['rank_codes']:g}"
     if method == METHODS[0]:

@@ -79,7 +79,7 @@ def at_equal_error(records: Sequence, of: str = "codes") -> Figure:
 
 
 def kind_of(record) -> str:
-    """Return a member's kind: no chain, the hand-set rank, or N and alpha."""
+    """A member's kind: no chain, the hand-set rank, or N and alpha."""
     spec, method = record.spec, method_of(record)
     if method == METHODS[0]:
         return "no chain"
@@ -169,7 +169,7 @@ RANK = ("Rank", "rank of codes", lambda record: record.arrays["rank_codes"])
 
 
 def courses(lines: Sequence[tuple], panels: Sequence[tuple], height: float):
-    """Draw panels side by side against epochs; ``lines`` are members with their labels and styles."""
+    """Draw panels side by side against epochs; `lines` are members with their labels and styles."""
     figure, axes = canvas(1, len(panels), height=height)
     for axis, (title, label, course) in zip(axes, panels, strict=True):
         for record, name, style in lines:

@@ -19,7 +19,7 @@ END = (("rank_codes", ".0f"), ("error", ".4f"))
 
 
 def by_kind(records: Sequence) -> dict[str, list]:
-    """Return records by what was chosen: no chain, hand-set ranks, standard depths, then depths and alphas."""
+    """Records by what was chosen: no chain, hand-set ranks, standard depths, then depths and alphas."""
 
     def place(record):
         spec = record.spec
@@ -84,7 +84,7 @@ def _at_errors(records: Sequence, levels: Sequence[float]) -> list[list]:
 
 
 def probes(records: Sequence) -> Html:
-    """Return accuracies by how the epoch was chosen, and of features and scaled codes beside the codes."""
+    """Accuracies by how the epoch was chosen, and of features and scaled codes beside the codes."""
     rows = []
     for name, group in by_kind([r for r in records if not r.scalars["diverged"]]).items():
         keys = ("best_codes", "chosen_codes", "final_codes", "best_unit", "best_features")
@@ -102,9 +102,9 @@ def probes(records: Sequence) -> Html:
 
 
 def dependence(records: Sequence, level: float = 0.02) -> Html:
-    """Return what the estimated rank becomes when one thing is changed: four estimates at the end, one at equal error.
+    """What the estimated rank becomes when one thing is changed: four estimates at the end, one at equal error.
 
-    ``level`` is the test error at which the codes' rank is read once more, a dash where it was not reached.
+    `level` is the test error at which the codes' rank is read once more, a dash where it was not reached.
     """
     rows = []
     for record in sorted(records, key=changes):
@@ -148,16 +148,16 @@ USUAL = {
 
 
 def changes(record) -> list[tuple]:
-    """Return a key that sorts members of the study "depends": unchanged first, then by what was changed, and how far.
+    """A key that sorts members of the study "depends": unchanged first, then by what was changed, and how far.
 
-    What was changed is the first of ``USUAL`` that differs; the others, such as epochs, only keep the steps the same.
+    What was changed is the first of `USUAL` that differs; the others, such as epochs, only keep the steps the same.
     """
     spec = record.spec
     return [(spec[key] != usual, spec[key] if spec[key] != usual else type(usual)()) for key, usual in USUAL.items()]
 
 
 def what_changed(record) -> str:
-    """Return in a few words what a member of the study "depends" has different from the others."""
+    """In a few words what a member of the study "depends" has different from the others."""
     words = {
         "data": lambda v: images_of(v) if v == "mnist" else IMAGES.get(v, v),
         "lr": lambda v: f"rate {v:g}, same lr · α",

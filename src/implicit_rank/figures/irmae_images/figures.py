@@ -27,7 +27,7 @@ LABEL_INCHES = 0.95  # left of rows of pictures, for the models' names
 
 
 def name_of(record) -> str:
-    """Return a run's model as text: "AE", "VAE", "IRMAE, l = 4" or "supervised", with what sets it apart."""
+    """A run's model as text: "AE", "VAE", "IRMAE, l = 4" or "supervised", with what sets it apart."""
     spec = record.spec
     if spec["supervised"]:
         return "supervised"
@@ -38,7 +38,7 @@ def name_of(record) -> str:
 
 
 def runs_in_words(records: Sequence) -> str:
-    """Return two sentences on what was run: images, length, rate, width of the net; then profile, seeds and dates."""
+    """Two sentences on what was run: images, length, rate, width of the net; then profile, seeds and dates."""
     if not records:
         return runs_shown(records)
     trained = [r for r in records if not r.spec["supervised"]]
@@ -54,7 +54,7 @@ def runs_in_words(records: Sequence) -> str:
 
 
 def by_model(records: Sequence, supervised: bool = False) -> dict[str, list]:
-    """Return runs by the name of their model in the paper's order AE, VAE, IRMAE by depth, each sorted by seed."""
+    """Runs by the name of their model in the paper's order AE, VAE, IRMAE by depth, each sorted by seed."""
     chosen = [r for r in records if (supervised or not r.spec["supervised"]) and not r.scalars.get("diverged")]
     order = {"AE": 0, "VAE": 1, "supervised": 3}
     chosen = sorted(chosen, key=lambda r: (order.get(name_of(r).split(",")[0], 2), name_of(r), r.seed))
@@ -65,7 +65,7 @@ def by_model(records: Sequence, supervised: bool = False) -> dict[str, list]:
 
 
 def strokes_of(names: Sequence[str]) -> list[dict]:
-    """Return a line style per model: AE, VAE and supervised always look the same, the others share what is left.
+    """A line style per model: AE, VAE and supervised always look the same, the others share what is left.
 
     Of the others every fourth has the same colour again, with another dash and marker.
     """
@@ -222,8 +222,8 @@ def label_curves(
 ) -> Figure:
     """Draw test error against the number of labels, ours by protocol and, grey, the published one.
 
-    ``published`` has, for a model's name, errors in per cent by number of labels, shown beside runs on MNIST;
-    ``protocols`` are (name in the records, place, title).
+    `published` has, for a model's name, errors in per cent by number of labels, shown beside runs on MNIST;
+    `protocols` are (name in the records, place, title).
     """
     protocols = protocols or (("released_best", "before", "released protocol"), ("clean", "after", "clean protocol"))
     groups = {n: r for n, r in by_model(records, supervised=True).items() if "label_sizes" in r[0].arrays}
@@ -270,7 +270,7 @@ def label_curves(
 
 
 def picture_rows(rows: list[list[np.ndarray]], labels: list[str], gap_after: int, pairs: int) -> tuple[Figure, list]:
-    """Return a figure with one axis a row of pictures ``(c, h, w)``, named at the left, and a gap between groups."""
+    """A figure with one axis a row of pictures `(c, h, w)`, named at the left, and a gap between groups."""
     side = (7.5 - LABEL_INCHES) / len(rows[0])
     gap, head = 0.12, 0.28
     height = len(rows) * side + (pairs - 1) * gap + head + 0.04
@@ -290,7 +290,7 @@ def picture_rows(rows: list[list[np.ndarray]], labels: list[str], gap_after: int
 
 
 def joined(pictures: list[np.ndarray]) -> np.ndarray:
-    """Return pictures ``(c, h, w)`` side by side with a grey pixel between them, as an image ``(h, width, c)``."""
+    """Pictures `(c, h, w)` side by side with a grey pixel between them, as an image `(h, width, c)`."""
     padded = [np.pad(p, ((0, 0), (0, 1), (0, 1)), constant_values=110) for p in pictures]
     return np.concatenate(padded, axis=2).transpose(1, 2, 0)
 

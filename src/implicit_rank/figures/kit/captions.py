@@ -16,13 +16,13 @@ PARTS = {"mnist-12k": 10_000}  # training images of sets that are the beginning 
 
 
 def images_of(data: str, count: int = 0) -> str:
-    """Return a data set's name in words, with how many of its images are used; 0 for all."""
+    """A data set's name in words, with how many of its images are used; 0 for all."""
     name, count = IMAGES.get(data, data), count or PARTS.get(data, 0)
     return f"the first {count:,} images of {name}" if count else f"all of {name}"
 
 
 def runs_shown(records: Sequence) -> str:
-    """Return one sentence on what was run: profile, number of runs, seeds, steps, device, dates, commits, staleness."""
+    """One sentence on what was run: profile, number of runs, seeds, steps, device, dates, commits, staleness."""
     if not records:
         return "No stored run is there."
     parts = [f"profile {_joined(r.profile for r in records)}", _plural(len(records), "run"), _seeds(records)]

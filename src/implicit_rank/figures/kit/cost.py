@@ -12,7 +12,7 @@ from implicit_rank.store.provenance import peak_memory_mb
 
 
 def cost_card(began: float, device: str = "cpu") -> Html:
-    """Return a small table: seconds since ``began`` (a ``time.perf_counter()``), memory, device, threads, network."""
+    """A small table: seconds since `began` (a `time.perf_counter()`), memory, device, threads, network."""
     peak = peak_memory_mb()
     rows = [
         ("Time", f"{time.perf_counter() - began:.0f} s from the parameters cell to here"),

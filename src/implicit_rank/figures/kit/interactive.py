@@ -21,10 +21,10 @@ def turning_surface(
     description: str,
     tallest: float,
 ) -> Html:
-    """Return a surface over the disc that can be turned and tilted, with paths that grow with a slider.
+    """A surface over the disc that can be turned and tilted, with paths that grow with a slider.
 
-    ``heights`` (r, a) over ``radii`` (r,) and equal angles; ``paths`` (m, t, 2) with ``path_heights`` (m, t) and
-    ``steps`` (t,). Heights are cut at ``tallest`` and scaled to [0, 1].
+    `heights` (r, a) over `radii` (r,) and equal angles; `paths` (m, t, 2) with `path_heights` (m, t) and
+    `steps` (t,). Heights are cut at `tallest` and scaled to [0, 1].
     """
     low = float(np.nanmin(heights))
     scale = lambda z: np.clip((z - low) / (tallest - low), 0, 1).round(4)  # noqa: E731
@@ -50,7 +50,7 @@ def turning_surface(
 
 
 def sorting_matrix(times: Sequence[float], M: np.ndarray, description: str) -> Html:
-    """Return the matrices ``M`` (t, k, k) as a square of cells, moved by a slider and a play button."""
+    """The matrices `M` (t, k, k) as a square of cells, moved by a slider and a play button."""
     k = M.shape[1]
     data = {"t": [round(float(t), 3) for t in times], "M": M.round(3).tolist(), "top": float(np.abs(M).max())}
     cells = "".join(

@@ -24,9 +24,9 @@ class Html:
 
 
 def moving_bars(steps: Sequence[int], panels: dict[str, np.ndarray], description: str, marked: int = 0) -> Html:
-    """Return bars of every panel ``(t, k)`` over the steps ``(t,)``, with a slider and a play button.
+    """Bars of every panel `(t, k)` over the steps `(t,)`, with a slider and a play button.
 
-    The first ``marked`` bars are filled, the others only outlined. ``description`` is what a screen reader says.
+    The first `marked` bars are filled, the others only outlined. `description` is what a screen reader says.
     """
     name = "bars-" + hashlib.sha256(description.encode() + np.asarray(steps).tobytes()).hexdigest()[:8]
     data = {

@@ -43,13 +43,13 @@ SETTINGS = {
 
 @contextmanager
 def house() -> Iterator[None]:
-    """Draw in the house style inside a ``with`` block, whatever the reader's own settings are."""
+    """Draw in the house style inside a `with` block, whatever the reader's own settings are."""
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": mpl.get_backend(), **SETTINGS}):
         yield
 
 
 def canvas(rows: int = 1, columns: int = 1, height: float = 3.2, **options) -> tuple[Figure, Axes]:
-    """Return a figure of the text column's width and ``height`` inches, laid out tightly, and its axes.
+    """A figure of the text column's width and `height` inches, laid out tightly, and its axes.
 
     It is built without pyplot, so that nothing is shown or kept open behind the caller's back.
     """
@@ -58,7 +58,7 @@ def canvas(rows: int = 1, columns: int = 1, height: float = 3.2, **options) -> t
 
 
 def strokes(count: int, markers: bool = False) -> list[dict]:
-    """Return ``count`` line styles (keyword arguments of ``plot``) that differ in colour and in dash or marker."""
+    """`count` line styles (keyword arguments of `plot`) that differ in colour and in dash or marker."""
     kinds = len(COLOURS)
     return [
         {
@@ -71,7 +71,7 @@ def strokes(count: int, markers: bool = False) -> list[dict]:
 
 
 def ramp(values: Sequence[float]) -> list[dict]:
-    """Return line styles for an ordered family (depths, alphas): dark to light, dashes changing along the way."""
+    """Line styles for an ordered family (depths, alphas): dark to light, dashes changing along the way."""
     shades = mpl.colormaps["viridis"]
     last = max(len(values) - 1, 1)
     return [
@@ -81,7 +81,7 @@ def ramp(values: Sequence[float]) -> list[dict]:
 
 
 def nothing(sentence: str) -> Figure:
-    """Return a figure that says why there is none."""
+    """A figure that says why there is none."""
     with house():
         figure, axis = canvas(height=1.0)
         axis.set_axis_off()
@@ -104,7 +104,7 @@ def letter(axes: Sequence[Axes]) -> None:
 
 
 def plain_numbers(axis) -> None:
-    """Write a logarithmic axis (``axes.xaxis`` or ``axes.yaxis``) in plain numbers, few between the powers of ten."""
+    """Write a logarithmic axis (`axes.xaxis` or `axes.yaxis`) in plain numbers, few between the powers of ten."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())

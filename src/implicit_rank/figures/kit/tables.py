@@ -36,19 +36,19 @@ def head_of_block(words: str, columns: int) -> str:
 
 
 def typeset(text: str) -> str:
-    """Return text as HTML, with W_e and W^T as they stand in formulas, and no line broken at "N = 8"."""
+    """Text as HTML, with W_e and W^T as they stand in formulas, and no line broken at "N = 8"."""
     text = escape(text).replace(" = ", "\u00a0=\u00a0")
     return text.replace("W_e", "<i>W<sub>e</sub></i>").replace("W^T", "<i>W</i><sup>T</sup>")
 
 
 def scrolling(head: str, body: str) -> Html:
-    """Return a table from the HTML of the rows of its head and of its body."""
+    """A table from the HTML of the rows of its head and of its body."""
     inner = f"<thead>{head}</thead><tbody>{body}</tbody>"
     return Html(f"<div class='table-scroll'><table class='table'>{inner}</table></div>")
 
 
 def ends(values: Iterable[float], form: str = "{:.0f}") -> str:
-    """Return the range of finite numbers in words, "3 to 5", or one number where both ends print alike.
+    """The range of finite numbers in words, "3 to 5", or one number where both ends print alike.
 
     What is not finite has not been reached: "3 to 5 (in 2 of 3)" then says by how many it was, and "never" that none
     did.
@@ -63,7 +63,7 @@ def ends(values: Iterable[float], form: str = "{:.0f}") -> str:
 
 
 def spread(values: Iterable[float], form: str = ".3f") -> str:
-    """Return one number a seed as mean and range, "0.91 (0.90–0.92)", or one number where all print alike.
+    """One number a seed as mean and range, "0.91 (0.90–0.92)", or one number where all print alike.
 
     What is not finite has not been reached: "in 2 of 3" then says by how many it was, and a dash that none did.
     """

@@ -19,7 +19,7 @@ PRICED = ("hue and shape", "shape")
 
 
 def name_of(record) -> str:
-    """Return a model's name: the plain autoencoder, one with a penalty, or one with l maps."""
+    """A model's name: the plain autoencoder, one with a penalty, or one with l maps."""
     spec = record.spec
     if spec["depth"]:
         return f"l = {spec['depth']}"
@@ -27,7 +27,7 @@ def name_of(record) -> str:
 
 
 def by_model(records: Sequence) -> dict[str, list]:
-    """Return records by model, in the order of Figure 3's rows, seeds in order; runs that diverged are left out."""
+    """Records by model, in the order of Figure 3's rows, seeds in order; runs that diverged are left out."""
     groups: dict[str, list] = {}
     kept = [record for record in records if not record.scalars.get("diverged")]
     for record in sorted(kept, key=lambda r: (r.spec["depth"], r.spec["l1"] == 0, r.spec["l2"], r.seed)):
@@ -45,7 +45,7 @@ def by_model(records: Sequence) -> dict[str, list]:
 
 
 def set_up(records: Sequence) -> str:
-    """Return a caption's sentences: how large the runs are, and which they are."""
+    """A caption's sentences: how large the runs are, and which they are."""
     if not records:
         return EMPTY
     spec = records[0].spec
@@ -65,7 +65,7 @@ def set_up(records: Sequence) -> str:
 
 
 def gallery(rows: dict[str, object], count: int = 10) -> Figure:
-    """Draw the first ``count`` images of several sets (label: Images), one row a set, a cross at the sampled point."""
+    """Draw the first `count` images of several sets (label: Images), one row a set, a cross at the sampled point."""
     with house():
         figure, axes = canvas(len(rows), count, 0.86 * len(rows), squeeze=False)
         for line, (label, images) in zip(axes, rows.items(), strict=True):
@@ -186,7 +186,7 @@ def price_lines(axis: Axes, records: Sequence) -> list[float]:
 
 
 def drawn(label: str) -> str:
-    """Return a model's name with an italic l, which would pass for another letter."""
+    """A model's name with an italic l, which would pass for another letter."""
     return label.replace("l =", "$l$ =")
 
 

@@ -40,7 +40,7 @@ def scheme() -> Figure:
 
 
 def _box(axis: Axes, left: float, right: float, first: float, last: float, text: str, colour: str) -> None:
-    """Draw a box whose half height goes from ``first`` to ``last``, with its name in the middle."""
+    """Draw a box whose half height goes from `first` to `last`, with its name in the middle."""
     corners = [(left, first), (right, last), (right, -last), (left, -first)]
     axis.add_patch(Polygon(corners, facecolor=colour, alpha=0.35, edgecolor="none"))
     axis.add_patch(Polygon(corners, facecolor="none", edgecolor="black", linewidth=1))

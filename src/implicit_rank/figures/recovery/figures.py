@@ -56,7 +56,7 @@ PAPER_FIGURE_4 = {
 
 
 def or_empty(draw: Callable) -> Callable:
-    """Return a figure function that says so when there is no run to draw."""
+    """A figure function that says so when there is no run to draw."""
 
     @functools.wraps(draw)
     def drawn(records: Sequence, *arguments, **options) -> Figure:
@@ -116,7 +116,7 @@ def dynamics(records: Sequence) -> Figure:
 
 
 def _stacked(runs: Sequence, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the recorded steps (t,) and the series of all runs (runs, t), cut to the shortest; step 0 left out."""
+    """The recorded steps (t,) and the series of all runs (runs, t), cut to the shortest; step 0 left out."""
     shortest = min(len(r.arrays["steps"]) for r in runs)
     steps = runs[0].arrays["steps"][1:shortest]
     return steps, np.stack([r.arrays[name][1:shortest] for r in runs]).astype(float)
@@ -124,7 +124,7 @@ def _stacked(runs: Sequence, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 @or_empty
 def scaling(records: Sequence, level: float = 0.3, limit: int | None = None, paper: bool = True) -> Figure:
-    """Draw the steps to d_align <= ``level`` against the latent width, one panel an optimiser (Bao 2020, Figure 4).
+    """Draw the steps to d_align <= `level` against the latent width, one panel an optimiser (Bao 2020, Figure 4).
 
     Points are seeds, lines their medians; a cross at the top marks a width at which no seed got there
     within the steps allowed. Thin grey lines are the values read off the published figure.
@@ -169,7 +169,7 @@ def scaling(records: Sequence, level: float = 0.3, limit: int | None = None, pap
 
 
 def first_step(record, level: float) -> float:
-    """Return the first recorded step with d_align at most ``level``, or infinity."""
+    """The first recorded step with d_align at most `level`, or infinity."""
     steps = record.arrays["steps"][record.arrays["d_align"] <= level]
     return float(steps[0]) if len(steps) else np.inf
 
@@ -200,7 +200,7 @@ def _scaling_line(axis, runs: Sequence, level: float, limit: int, label: str, st
 
 @or_empty
 def rates(records: Sequence, level: float = 0.1) -> Figure:
-    """Draw the steps to d_align <= ``level`` against the learning rate, one line a model and its setting."""
+    """Draw the steps to d_align <= `level` against the learning rate, one line a model and its setting."""
     optimisers = [name for name in OPTIMISERS if any(r.spec["optimiser"] == name for r in records)]
     limit = max(r.spec["steps"] for r in records)
     variants = {

@@ -76,7 +76,7 @@ def _signed(columns: np.ndarray, axes_of_data: np.ndarray) -> np.ndarray:
 
 
 def _one_per_model(records: Sequence, needed: str) -> list:
-    """Return the run of the first seed of every model that kept ``needed``, in the order of the legend."""
+    """The run of the first seed of every model that kept `needed`, in the order of the legend."""
     chosen = []
     for model in NAMES:
         runs = [r for r in records if r.spec["model"] == model and needed in r.arrays]

@@ -15,19 +15,19 @@ SETTINGS = {("uniform", "paper"): ", uniform prior", ("paper", "linear"): ", lin
 
 
 def median_steps(records: Sequence, level: float) -> float:
-    """Return the median over runs of the first step with d_align at most ``level``; huge if most never get there."""
+    """The median over runs of the first step with d_align at most `level`; huge if most never get there."""
     return float(np.median([min(first_step(r, level), 1e12) for r in records])) if records else np.nan
 
 
 def in_words(steps: float) -> str:
-    """Return a number of steps for a table cell."""
+    """A number of steps for a table cell."""
     if np.isnan(steps):
         return "not run"
     return "not reached" if steps > 1e11 else f"{steps:,.0f}"
 
 
 def race(records: Sequence, levels: Sequence[float] = (0.3, 0.1, 0.05)) -> Html:
-    """Return steps to several distances, one row a model and optimiser, medians over seeds, the fastest in words."""
+    """Steps to several distances, one row a model and optimiser, medians over seeds, the fastest in words."""
     rows, best = [], dict.fromkeys(levels, np.inf)
     groups = {}
     for optimiser in OPTIMISERS:
@@ -48,7 +48,7 @@ def race(records: Sequence, levels: Sequence[float] = (0.3, 0.1, 0.05)) -> Html:
 
 
 def duels(records: Sequence, level: float = 0.3) -> Html:
-    """Return steps to ``level`` against k: RAG and each rival under the same optimiser, medians over seeds."""
+    """Steps to `level` against k: RAG and each rival under the same optimiser, medians over seeds."""
     widths = sorted({r.spec["k"] for r in records})
     rows = []
     for optimiser in ("nesterov", "adam"):
@@ -106,7 +106,7 @@ def steps_side_by_side(race: Comparison) -> Html:
 
 
 def step_costs(records: Sequence) -> Html:
-    """Return seconds per 1,000 steps of one member against k, from stored runs: smallest over runs of that kind.
+    """Seconds per 1,000 steps of one member against k, from stored runs: smallest over runs of that kind.
 
     Runs of under 200 steps are left out: they are over before their pace is known.
     """

@@ -1,7 +1,7 @@
 """Lower bounds on the condition number of the non-uniform l2 loss (3), and the penalties that make it least.
 
 All bounds hold for every admissible choice of penalties, 0 < lambda_1 < ... < lambda_k < s_k, and for every
-input width. ``s`` (k,) are the top k eigenvalues of C, descending and distinct.
+input width. `s` (k,) are the top k eigenvalues of C, descending and distinct.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from implicit_rank.theory.landscape.losses import spectrum
 
 
 def l2_bound_printed(s: Tensor) -> Tensor:
-    """Return ``2 (k-1)(s_1 - s_k) sum_{i=2}^{k-1} (s_i - s_k) / (s_1 s_k)`` (Bao 2020, 4.3.1); 0 for k = 2.
+    """`2 (k-1)(s_1 - s_k) sum_{i=2}^{k-1} (s_i - s_k) / (s_1 s_k)` (Bao 2020, 4.3.1); 0 for k = 2.
 
     Book: eq-bao-l2-bound-printed
     """
@@ -28,7 +28,7 @@ def l2_bound_printed(s: Tensor) -> Tensor:
 
 
 def l2_bound_quadratic(s: Tensor) -> Tensor:
-    """Return ``(k - 1)^2 s_1 / s_k``.
+    """`(k - 1)^2 s_1 / s_k`.
 
     Book: thm-bao-l2-quadratic
     """
@@ -37,7 +37,7 @@ def l2_bound_quadratic(s: Tensor) -> Tensor:
 
 
 def l2_bound_rotation(s: Tensor) -> Tensor:
-    """Return ``2 (s_1 / s_k) (sum_{i<k} sqrt(a_i + a_{i+1}))^2`` with a_i = 1 - s_k / s_i.
+    """`2 (s_1 / s_k) (sum_{i<k} sqrt(a_i + a_{i+1}))^2` with a_i = 1 - s_k / s_i.
 
     Book: thm-bao-l2-rotation
     """
@@ -47,7 +47,7 @@ def l2_bound_rotation(s: Tensor) -> Tensor:
 
 
 def l2_bound_gap(s: Tensor) -> Tensor:
-    """Return ``(s_1 - s_k) / s_k^2 * sum_{i<k} (a_i + a_{i+1}) s_i s_{i+1} / (s_i - s_{i+1})``, a_i = 1 - s_k / s_i.
+    """`(s_1 - s_k) / s_k^2 * sum_{i<k} (a_i + a_{i+1}) s_i s_{i+1} / (s_i - s_{i+1})`, a_i = 1 - s_k / s_i.
 
     Unlike the others it sees every gap: it tends to infinity as two top eigenvalues approach each other.
 
@@ -59,7 +59,7 @@ def l2_bound_gap(s: Tensor) -> Tensor:
 
 
 def l2_bound_sharp(s: Tensor) -> Tensor:
-    """Return the largest of the three proved bounds; it is never below :func:`l2_bound_printed`.
+    """The largest of the three proved bounds; it is never below `l2_bound_printed`.
 
     Book: thm-bao-l2-sharp
     """
@@ -67,13 +67,13 @@ def l2_bound_sharp(s: Tensor) -> Tensor:
 
 
 def linear_penalties(s: Tensor, k: int | None = None) -> Tensor:
-    """Return the plain admissible choice ``lambda_a = s_k a / (k + 1)``, a = 1..k."""
+    """The plain admissible choice `lambda_a = s_k a / (k + 1)`, a = 1..k."""
     s = _top(s, k)
     return s[-1] * torch.arange(1, len(s) + 1, dtype=torch.float64) / (len(s) + 1)
 
 
 def best_penalties(s: Tensor) -> Tensor:
-    """Return penalties ``(k,)`` that (nearly) minimise the exact condition number of loss (3) on the k x k head.
+    """Penalties `(k,)` that (nearly) minimise the exact condition number of loss (3) on the k x k head.
 
     They are admissible whatever the optimiser did, so their condition number bounds the best one from above.
     """
@@ -89,7 +89,7 @@ def best_penalties(s: Tensor) -> Tensor:
 
 
 def flattest_shares(eigenvalues: Callable[[Tensor], Tensor], count: int) -> Tensor:
-    """Return ``count`` positive shares of 1 that (nearly) minimise largest over smallest of ``eigenvalues(shares)``.
+    """`count` positive shares of 1 that (nearly) minimise largest over smallest of `eigenvalues(shares)`.
 
     The logarithm of the ratio is smoothed by soft maxima of growing sharpness and descended by L-BFGS.
     """

@@ -16,9 +16,9 @@ PAIRS_AT_ONCE = 16_384
 
 
 def l2_hessian_eigenvalues(s: Tensor, penalties: Tensor, k: int | None = None) -> Tensor:
-    """Return all eigenvalues of the Hessian of loss (3) at its global minimum, ascending.
+    """All eigenvalues of the Hessian of loss (3) at its global minimum, ascending.
 
-    ``s`` holds the top k eigenvalues of C or all D of them, descending: ``2 k len(s)`` eigenvalues come back.
+    `s` holds the top k eigenvalues of C or all D of them, descending: `2 k len(s)` eigenvalues come back.
     Memory is O(len(s) k). Penalties that reach their eigenvalue leave dead units: a warning names them. Raises
     ValueError for eigenvalues that repeat in the top k, or penalties that do not ascend or fit k.
 
@@ -29,7 +29,7 @@ def l2_hessian_eigenvalues(s: Tensor, penalties: Tensor, k: int | None = None) -
 
 
 def class_hessian_eigenvalues(s: Tensor, penalties: Tensor, assignment: Assignment) -> Tensor:
-    """Return all ``2 k len(s)`` eigenvalues of the Hessian of loss (3) at a class of stationary points, ascending.
+    """All `2 k len(s)` eigenvalues of the Hessian of loss (3) at a class of stationary points, ascending.
 
     Book: thm-bao-blocks
     """
@@ -55,7 +55,7 @@ def class_hessian_eigenvalues(s: Tensor, penalties: Tensor, assignment: Assignme
 
 
 def pair_eigenvalues(s: Tensor, penalties: Tensor) -> list[Tensor]:
-    """Return the 4 eigenvalues of each pair of live units ``(r,)`` as flat tensors, in pieces of bounded size."""
+    """The 4 eigenvalues of each pair of live units `(r,)` as flat tensors, in pieces of bounded size."""
     first, second = torch.triu_indices(len(s), len(s), 1)
     return [
         torch.linalg.eigvalsh(pair_block(s[a], s[b], penalties[a], penalties[b])).flatten()
@@ -64,7 +64,7 @@ def pair_eigenvalues(s: Tensor, penalties: Tensor) -> list[Tensor]:
 
 
 def pair_block(s: Tensor, t: Tensor, lam: Tensor, mu: Tensor) -> Tensor:
-    """Return the block ``(..., 4, 4)`` of two live units: one of penalty lam on s, one of penalty mu on t.
+    """The block `(..., 4, 4)` of two live units: one of penalty lam on s, one of penalty mu on t.
 
     The order is (encoder, decoder) of the first unit along the second's component, then of the second
     along the first's.
@@ -84,7 +84,7 @@ def pair_block(s: Tensor, t: Tensor, lam: Tensor, mu: Tensor) -> Tensor:
 
 
 def outside_eigenvalues(s: Tensor, penalties: Tensor, outside: Tensor) -> Tensor:
-    """Return the 2 eigenvalues ``(2, r, q)`` of every live unit ``(r,)`` against every uncarried component ``(q,)``.
+    """The 2 eigenvalues `(2, r, q)` of every live unit `(r,)` against every uncarried component `(q,)`.
 
     Book: eq-bao-outside-block
     """
@@ -97,7 +97,7 @@ def outside_eigenvalues(s: Tensor, penalties: Tensor, outside: Tensor) -> Tensor
 
 
 def l2_condition_number(s: Tensor, penalties: Tensor) -> Tensor:
-    """Return largest over smallest Hessian eigenvalue of loss (3) at its minimum, with ``s`` as for the spectrum.
+    """Largest over smallest Hessian eigenvalue of loss (3) at its minimum, with `s` as for the spectrum.
 
     Book: eq-bao-condition
     """
@@ -106,7 +106,7 @@ def l2_condition_number(s: Tensor, penalties: Tensor) -> Tensor:
 
 
 def scaling_curvature(s: Tensor, penalties: Tensor) -> Tensor:
-    """Return the Rayleigh quotient ``(k,)`` of rescaling unit i at the minimum, the eigenvalue ``4 (s_i - lambda_i)``.
+    """The Rayleigh quotient `(k,)` of rescaling unit i at the minimum, the eigenvalue `4 (s_i - lambda_i)`.
 
     Book: eq-bao-scaling
     """
@@ -114,9 +114,9 @@ def scaling_curvature(s: Tensor, penalties: Tensor) -> Tensor:
 
 
 def rotation_curvature(s: Tensor, penalties: Tensor) -> Tensor:
-    """Return the Rayleigh quotient ``(k, k)`` of rotating units i and j into each other at the minimum, symmetric.
+    """The Rayleigh quotient `(k, k)` of rotating units i and j into each other at the minimum, symmetric.
 
-    It is ``2 (lambda_j - lambda_i)(d_i^2 - d_j^2) / (d_i^2 + d_j^2)``, d_i^2 = 1 - lambda_i / s_i; zero for i = j.
+    It is `2 (lambda_j - lambda_i)(d_i^2 - d_j^2) / (d_i^2 + d_j^2)`, d_i^2 = 1 - lambda_i / s_i; zero for i = j.
 
     Book: eq-bao-rotation-rayleigh
     """

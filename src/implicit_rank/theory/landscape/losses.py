@@ -1,6 +1,6 @@
 """The losses of Bao 2020 through the second moment matrix C = X X^T / n, with their gradients.
 
-Encoders ``W1`` are ``(..., k, D)``, decoders ``W2`` ``(..., D, k)``, C is ``(D, D)``; the leading axes of a
+Encoders `W1` are `(..., k, D)`, decoders `W2` `(..., D, k)`, C is `(D, D)`; the leading axes of a
 batch broadcast. Everything is float64. Loss (1) has no factor one half, loss (6) has one; each function
 keeps its equation's own.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def reconstruction_loss(W1: Tensor, W2: Tensor, C: Tensor) -> Tensor:
-    """Return loss (1), the mean over samples of ``||x - W2 W1 x||^2``, of shape ``(...)``.
+    """Loss (1), the mean over samples of `||x - W2 W1 x||^2`, of shape `(...)`.
 
     Raises ValueError for shapes that do not fit, k >= D, or a C that is not square, symmetric and finite.
 
@@ -25,7 +25,7 @@ def reconstruction_loss(W1: Tensor, W2: Tensor, C: Tensor) -> Tensor:
 
 
 def reconstruction_gradients(W1: Tensor, W2: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of loss (1): ``-2 W2^T (I - W2 W1) C`` and ``-2 (I - W2 W1) C W1^T``.
+    """The gradients of loss (1): `-2 W2^T (I - W2 W1) C` and `-2 (I - W2 W1) C W1^T`.
 
     Book: eq-bao-gradients
     """
@@ -35,9 +35,9 @@ def reconstruction_gradients(W1: Tensor, W2: Tensor, C: Tensor) -> tuple[Tensor,
 
 
 def l2_loss(W1: Tensor, W2: Tensor, C: Tensor, penalties: Tensor | float) -> Tensor:
-    """Return loss (3), loss (1) plus ``sum_a lambda_a (|row a of W1|^2 + |column a of W2|^2)``, ``(...)``.
+    """Loss (3), loss (1) plus `sum_a lambda_a (|row a of W1|^2 + |column a of W2|^2)`, `(...)`.
 
-    One number for ``penalties`` gives loss (2), the uniform case. Raises ValueError for penalties that are not
+    One number for `penalties` gives loss (2), the uniform case. Raises ValueError for penalties that are not
     positive and finite, one for each unit.
 
     Book: eq-bao-nonuniform, eq-bao-uniform
@@ -49,7 +49,7 @@ def l2_loss(W1: Tensor, W2: Tensor, C: Tensor, penalties: Tensor | float) -> Ten
 
 
 def l2_gradients(W1: Tensor, W2: Tensor, C: Tensor, penalties: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Return the gradients of loss (3), or (2) for one number: those of loss (1) plus 2 Lambda W1 and 2 W2 Lambda.
+    """The gradients of loss (3), or (2) for one number: those of loss (1) plus 2 Lambda W1 and 2 W2 Lambda.
 
     Book: eq-bao-l2-gradients
     """
@@ -60,7 +60,7 @@ def l2_gradients(W1: Tensor, W2: Tensor, C: Tensor, penalties: Tensor | float) -
 
 
 def unit_penalties(penalties: Tensor | float, k: int) -> Tensor:
-    """Return the penalties as float64 ``(k,)``; ValueError unless there is one positive finite number a unit."""
+    """The penalties as float64 `(k,)`; ValueError unless there is one positive finite number a unit."""
     values = torch.as_tensor(penalties, dtype=torch.float64)
     values = values.expand(k) if values.ndim == 0 else values
     if values.shape != (k,):
@@ -71,7 +71,7 @@ def unit_penalties(penalties: Tensor | float, k: int) -> Tensor:
 
 
 def weights_and_moments(W1: Tensor, W2: Tensor, C: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return encoder, decoder and second moments as float64, or say in a ValueError what does not fit."""
+    """Encoder, decoder and second moments as float64, or say in a ValueError what does not fit."""
     W1, W2 = (torch.as_tensor(W, dtype=torch.float64) for W in (W1, W2))
     C = second_moments(C)
     D = len(C)
@@ -84,7 +84,7 @@ def weights_and_moments(W1: Tensor, W2: Tensor, C: Tensor) -> tuple[Tensor, Tens
 
 
 def second_moments(C: Tensor) -> Tensor:
-    """Return C as float64; ValueError unless it is a finite, square, symmetric matrix."""
+    """C as float64; ValueError unless it is a finite, square, symmetric matrix."""
     C = torch.as_tensor(C, dtype=torch.float64)
     if C.ndim != 2 or C.shape[0] != C.shape[1]:
         raise ValueError(f"C must be a square matrix, not one of shape {tuple(C.shape)}.")
@@ -96,16 +96,16 @@ def second_moments(C: Tensor) -> Tensor:
 
 
 def latent_width(k: int, D: int) -> int:
-    """Return k; ValueError unless 1 <= k < D, since Bao 2020 takes codes narrower than the data."""
+    """K; ValueError unless 1 <= k < D, since Bao 2020 takes codes narrower than the data."""
     if not 1 <= k < D:
         raise ValueError(f"the latent width k must be at least 1 and below the input width {D}, not {k}.")
     return k
 
 
 def spectrum(s: Tensor, k: int | None = None) -> Tensor:
-    """Return eigenvalues as float64 ``(r,)``; ValueError unless they descend, are not negative, and the top k differ.
+    """Eigenvalues as float64 `(r,)`; ValueError unless they descend, are not negative, and the top k differ.
 
-    ``k`` names how many components a model learns: those must be positive and distinct from each other and,
+    `k` names how many components a model learns: those must be positive and distinct from each other and,
     where there is one, from the next.
     """
     s = torch.as_tensor(s, dtype=torch.float64)

@@ -1,6 +1,6 @@
 """Deterministic nested dropout (6) in closed form, its Hessian on and off the k zero modes, priors and bounds.
 
-A prior is a distribution over b = 1..k, the number of units kept; ``tails`` c_a = P(b >= a) is the chance
+A prior is a distribution over b = 1..k, the number of units kept; `tails` c_a = P(b >= a) is the chance
 that unit a is kept. Loss (6) has the factor one half of the paper; the official code leaves it out.
 """
 
@@ -16,12 +16,12 @@ PRIORS = ("geometric", "uniform", "optimal")
 
 
 def nested_dropout_prior(kind: str, k: int, *, rho: float = 0.9, s: Tensor | None = None, last: float = 0.0) -> Tensor:
-    """Return a prior ``(k,)`` over b = 1..k.
+    """A prior `(k,)` over b = 1..k.
 
     "geometric": P(b) = rho^(b-1) (1 - rho) with the rest on k, the official code's with rho = 0.9; "uniform":
-    1/k; "optimal": proportional to 1 / (s_b - s_{b+1}) for b < k and ``last`` on k, for the top k eigenvalues
-    ``s``. With last = 0 this is the extreme case of the bound only: unit k is never kept, so
-    :func:`nested_dropout_loss` refuses it. Raises ValueError for an unknown kind or numbers out of range.
+    1/k; "optimal": proportional to 1 / (s_b - s_{b+1}) for b < k and `last` on k, for the top k eigenvalues
+    `s`. With last = 0 this is the extreme case of the bound only: unit k is never kept, so
+    `nested_dropout_loss` refuses it. Raises ValueError for an unknown kind or numbers out of range.
 
     Book: eq-bao-priors
     """
@@ -46,7 +46,7 @@ def nested_dropout_prior(kind: str, k: int, *, rho: float = 0.9, s: Tensor | Non
 
 
 def checked_prior(prior: Tensor, k: int) -> Tensor:
-    """Return the prior as float64 ``(k,)``; ValueError unless it has k positive numbers that sum to 1."""
+    """The prior as float64 `(k,)`; ValueError unless it has k positive numbers that sum to 1."""
     prior = torch.as_tensor(prior, dtype=torch.float64)
     if prior.shape != (k,):
         raise ValueError(f"the prior needs one probability for each of the {k} units, not shape {tuple(prior.shape)}.")
@@ -60,12 +60,12 @@ def checked_prior(prior: Tensor, k: int) -> Tensor:
 
 
 def kept(prior: Tensor) -> Tensor:
-    """Return the tails ``c_a = P(b >= a)`` of a prior over b = 1..k, both ``(k,)``."""
+    """The tails `c_a = P(b >= a)` of a prior over b = 1..k, both `(k,)`."""
     return prior.flip(0).cumsum(0).flip(0)
 
 
 def nested_dropout_loss(W1: Tensor, W2: Tensor, C: Tensor, prior: Tensor) -> Tensor:
-    """Return loss (6), the expectation over b of ``||x - W2 pi_b(W1 x)||^2 / 2`` averaged over samples, ``(...)``.
+    """Loss (6), the expectation over b of `||x - W2 pi_b(W1 x)||^2 / 2` averaged over samples, `(...)`.
 
     Raises ValueError for shapes that do not fit, and for a prior with zeros or a sum other than 1.
 
@@ -80,7 +80,7 @@ def nested_dropout_loss(W1: Tensor, W2: Tensor, C: Tensor, prior: Tensor) -> Ten
 
 
 def nested_dropout_gradients(W1: Tensor, W2: Tensor, C: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of loss (6) with respect to W1 and W2.
+    """The gradients of loss (6) with respect to W1 and W2.
 
     Book: eq-bao-nested-gradients
     """
@@ -94,10 +94,10 @@ def nested_dropout_gradients(W1: Tensor, W2: Tensor, C: Tensor, prior: Tensor) -
 
 
 def nested_dropout_hessian_eigenvalues(s: Tensor, prior: Tensor, gauge: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return the Hessian spectrum of loss (6) at its minimum off the zero modes, ascending, and on them.
+    """The Hessian spectrum of loss (6) at its minimum off the zero modes, ascending, and on them.
 
-    The minima are ``W1 = D U^T``, ``W2 = U D^-1`` for any diagonal D, the ``gauge`` (k,), all ones by default.
-    The tensors are ``(2 k len(s) - k,)`` and ``(k,)``, the zeros of rescaling a unit. ``s`` holds the top k
+    The minima are `W1 = D U^T`, `W2 = U D^-1` for any diagonal D, the `gauge` (k,), all ones by default.
+    The tensors are `(2 k len(s) - k,)` and `(k,)`, the zeros of rescaling a unit. `s` holds the top k
     eigenvalues or all of C's. A prior that gives b = k no chance is allowed here, where it is a limit.
 
     Book: thm-bao-nested-blocks
@@ -124,7 +124,7 @@ def nested_dropout_hessian_eigenvalues(s: Tensor, prior: Tensor, gauge: Tensor |
 
 
 def nested_dropout_pair_block(s: Tensor, c: Tensor, g: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    """Return the Hessian blocks ``(..., 4, 4)`` of units i < j: (encoder, decoder) of i along j, then of j along i.
+    """The Hessian blocks `(..., 4, 4)` of units i < j: (encoder, decoder) of i along j, then of j along i.
 
     Book: eq-bao-nested-pair-block
     """
@@ -140,7 +140,7 @@ def nested_dropout_pair_block(s: Tensor, c: Tensor, g: Tensor, i: Tensor, j: Ten
 
 
 def nested_dropout_condition_number(s: Tensor, prior: Tensor, gauge: Tensor | None = None) -> Tensor:
-    """Return largest over smallest Hessian eigenvalue of loss (6) off its k zero modes; with them it is infinite.
+    """Largest over smallest Hessian eigenvalue of loss (6) off its k zero modes; with them it is infinite.
 
     Book: eq-bao-nested-condition
     """
@@ -149,7 +149,7 @@ def nested_dropout_condition_number(s: Tensor, prior: Tensor, gauge: Tensor | No
 
 
 def best_prior(s: Tensor) -> Tensor:
-    """Return a usable, all positive prior ``(k,)`` that (nearly) minimises the condition number off the zero modes."""
+    """A usable, all positive prior `(k,)` that (nearly) minimises the condition number off the zero modes."""
     s = _top(s)
     i, j = torch.triu_indices(len(s), len(s), 1)
     ones = torch.ones_like(s)
@@ -162,7 +162,7 @@ def best_prior(s: Tensor) -> Tensor:
 
 
 def nested_dropout_bound_printed(s: Tensor) -> Tensor:
-    """Return ``8 s_1 (k - 1)^2 / (s_1 - s_k)`` (Bao 2020, 5), which holds off the zero modes.
+    """`8 s_1 (k - 1)^2 / (s_1 - s_k)` (Bao 2020, 5), which holds off the zero modes.
 
     Book: eq-bao-nested-bound-printed
     """
@@ -171,7 +171,7 @@ def nested_dropout_bound_printed(s: Tensor) -> Tensor:
 
 
 def nested_dropout_bound_sharp(s: Tensor) -> Tensor:
-    """Return ``8 s_1 sum_{i<k} 1 / (s_i - s_{i+1})``, never below the printed bound and equal to it at equal gaps.
+    """`8 s_1 sum_{i<k} 1 / (s_i - s_{i+1})`, never below the printed bound and equal to it at equal gaps.
 
     Book: thm-bao-nested-bound
     """

@@ -9,9 +9,9 @@ from implicit_rank.theory.landscape.losses import spectrum, unit_penalties
 
 
 def plane_point(U: Tensor, s: Tensor, penalties: Tensor, alpha: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``W1 = alpha O(theta) (I - Lambda S^-2)^(1/2) U^T`` ``(..., 2, D)`` and its transpose ``(..., D, 2)``.
+    """`W1 = alpha O(theta) (I - Lambda S^-2)^(1/2) U^T` `(..., 2, D)` and its transpose `(..., D, 2)`.
 
-    ``U`` (D, 2) and ``s`` (2 or more,) are the top axes and eigenvalues; ``alpha`` and ``theta`` broadcast.
+    `U` (D, 2) and `s` (2 or more,) are the top axes and eigenvalues; `alpha` and `theta` broadcast.
 
     Book: eq-bao-plane
     """
@@ -24,7 +24,7 @@ def plane_point(U: Tensor, s: Tensor, penalties: Tensor, alpha: Tensor, theta: T
 
 
 def plane_loss(s: Tensor, penalties: Tensor, alpha: Tensor, theta: Tensor) -> Tensor:
-    """Return loss (3) on the plane, a quartic in alpha and a cosine in 2 theta; ``s`` holds all eigenvalues of C.
+    """Loss (3) on the plane, a quartic in alpha and a cosine in 2 theta; `s` holds all eigenvalues of C.
 
     Book: eq-bao-plane-loss
     """
@@ -38,7 +38,7 @@ def plane_loss(s: Tensor, penalties: Tensor, alpha: Tensor, theta: Tensor) -> Te
 
 
 def plane_gradient(s: Tensor, penalties: Tensor, alpha: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the slopes of :func:`plane_loss` along alpha and theta."""
+    """The slopes of `plane_loss` along alpha and theta."""
     alpha, theta = (torch.as_tensor(x, dtype=torch.float64) for x in (alpha, theta))
     d2, lam = _shrunk(s, penalties), unit_penalties(penalties, 2)
     s = spectrum(s)
@@ -52,7 +52,7 @@ def plane_gradient(s: Tensor, penalties: Tensor, alpha: Tensor, theta: Tensor) -
 
 
 def valley_ratio(s: Tensor, penalties: Tensor) -> Tensor:
-    """Return how many times steeper the valley of Figure 1 is across than along, at the optimum.
+    """How many times steeper the valley of Figure 1 is across than along, at the optimum.
 
     Book: eq-bao-valley
     """

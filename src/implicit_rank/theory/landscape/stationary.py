@@ -1,7 +1,7 @@
 """Every stationary point of the non-uniform l2 loss (3), and how many directions lead down from each.
 
-A class of stationary points is an ``assignment``: unit a carries the component ``assignment[a]`` (an index
-into the descending eigenvalues ``s``, counted from 0) or None, and no component is carried twice. Members
+A class of stationary points is an `assignment`: unit a carries the component `assignment[a]` (an index
+into the descending eigenvalues `s`, counted from 0) or None, and no component is carried twice. Members
 of a class differ in signs only.
 """
 
@@ -23,10 +23,10 @@ MOST_CLASSES = 200_000
 def stationary_point(
     U: Tensor, s: Tensor, penalties: Tensor, assignment: Assignment, signs: Sequence[int] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the stationary point ``(W1 (k, D), W2 (D, k))`` of loss (3) in which unit a carries ``assignment[a]``.
+    """The stationary point `(W1 (k, D), W2 (D, k))` of loss (3) in which unit a carries `assignment[a]`.
 
-    Row a of W1 is ``+-sqrt(1 - lambda_a / s_i) u_i^T``, with the penalty of the unit and the eigenvalue of its
-    component, or zero for None; ``W2 = W1^T``. ``U`` (D, r) and ``s`` (r,) hold r >= 1 eigenvectors and
+    Row a of W1 is `+-sqrt(1 - lambda_a / s_i) u_i^T`, with the penalty of the unit and the eigenvalue of its
+    component, or zero for None; `W2 = W1^T`. `U` (D, r) and `s` (r,) hold r >= 1 eigenvectors and
     eigenvalues, so components beyond the first k are allowed. Raises ValueError for a component carried
     twice, one that is not there, and lambda_a >= s_i (Bao 2020, (4) and (5), corrected).
 
@@ -49,9 +49,9 @@ def stationary_point(
 def printed_stationary_point(
     U: Tensor, s: Tensor, penalties: Tensor, permutation: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Return what (4) and (5) of Bao 2020 say at the letter: ``W1 = P (I - Lambda S^-2)^(1/2) U^T``, ``W2 = W1^T``.
+    """What (4) and (5) of Bao 2020 say at the letter: `W1 = P (I - Lambda S^-2)^(1/2) U^T`, `W2 = W1^T`.
 
-    Row a of the k x k permutation P picks component ``permutation[a]``, whose magnitude then holds the
+    Row a of the k x k permutation P picks component `permutation[a]`, whose magnitude then holds the
     penalty of the *unit of that number*, not of unit a: stationary for the identity alone.
 
     Book: eq-bao-printed-stationary
@@ -65,7 +65,7 @@ def printed_stationary_point(
 
 
 def stationary_classes(s: Tensor, penalties: Tensor) -> Iterator[tuple[int | None, ...]]:
-    """Yield every class of stationary points of loss (3) as an assignment; ``s`` (D,) are all eigenvalues of C.
+    """Yield every class of stationary points of loss (3) as an assignment; `s` (D,) are all eigenvalues of C.
 
     Raises ValueError when there would be more than 200,000, when the penalties do not differ, and when
     eigenvalues that can be carried repeat: classes are then not isolated.
@@ -95,7 +95,7 @@ def stationary_classes(s: Tensor, penalties: Tensor) -> Iterator[tuple[int | Non
 
 
 def class_count(options: Sequence[int]) -> int:
-    """Return how many classes there are when unit a can carry any of the first ``options[a]`` components, or none."""
+    """How many classes there are when unit a can carry any of the first `options[a]` components, or none."""
     counts = {0: 1}  # components in use -> ways; the most choosy units first, so that options are nested
     for available in sorted(options):
         grown: dict[int, int] = {}
@@ -108,7 +108,7 @@ def class_count(options: Sequence[int]) -> int:
 
 
 def class_loss(s: Tensor, penalties: Tensor, assignment: Assignment) -> Tensor:
-    """Return loss (3) at a class: ``sum_i s_i - sum over live (a, i) of (s_i - lambda_a)^2 / s_i``.
+    """Loss (3) at a class: `sum_i s_i - sum over live (a, i) of (s_i - lambda_a)^2 / s_i`.
 
     Book: eq-bao-class-loss
     """
@@ -119,7 +119,7 @@ def class_loss(s: Tensor, penalties: Tensor, assignment: Assignment) -> Tensor:
 
 
 def class_index(s: Tensor, penalties: Tensor, assignment: Assignment) -> int:
-    """Return the number of negative Hessian eigenvalues at a class, which is its number of inversions.
+    """The number of negative Hessian eigenvalues at a class, which is its number of inversions.
 
     With Theorem 2's assignment they are: two live units whose penalties and eigenvalues are in opposite
     order; a live unit and a stronger component nobody carries; a dead unit and a live one with a larger
@@ -142,7 +142,7 @@ def class_index(s: Tensor, penalties: Tensor, assignment: Assignment) -> int:
 
 
 def optimal_assignment(s: Tensor, penalties: Tensor) -> tuple[int | None, ...]:
-    """Return the class of the global minimum: unit a carries component a, unless lambda_a >= s_a kills it.
+    """The class of the global minimum: unit a carries component a, unless lambda_a >= s_a kills it.
 
     Warns with one sentence naming the dead units, for then Theorem 2's assumption does not hold. Raises
     ValueError unless the penalties ascend.
