@@ -17,7 +17,6 @@ def equal_rank(groups: Groups, name: str, beside: str) -> float | None:
     """The mean rank of one group's runs where they and the other group's of the same seed first have the same error.
 
     None where the groups share no seed.
-
     """
     ranks = [
         at_common_error([record, other])[0]
