@@ -2,11 +2,15 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 
 import nbformat
+import psutil
 import pytest
-from conftest import run_book
+from conftest import ROOT, run_book
 
 from implicit_rank.book import environment, running
 from implicit_rank.book.layout import Layout
@@ -16,7 +20,11 @@ from implicit_rank.book.running import Job
 CELL = """\
 import json, os, time
 begun = time.time()
-time.sleep(pause)
+open(name + ".begun", "w").close()
+end = time.monotonic() + 300
+while partner and not os.path.exists(partner + ".begun"):
+    assert time.monotonic() < end, "the other one never began"
+    time.sleep(0.02)
 with open(name + ".json", "w") as stream:
     json.dump([begun, time.time(), os.environ.get("OMP_NUM_THREADS"), os.getpid()], stream)
 """
@@ -24,7 +32,7 @@ with open(name + ".json", "w") as stream:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs notebooks that sleep, on as many cores as said; returns what each wrote down, by name."""
+    """Runs notebooks that wait for their partner, on as many cores as said; returns what each wrote down, by name."""
     layout = Layout(tmp_path)
     layout.book.mkdir()
     kernel = environment.prepare(layout)
@@ -36,11 +44,11 @@ def run(tmp_path, monkeypatch):
         begun, ended = [], []
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
         notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
-        parameters = nbformat.v4.new_code_cell("name, pause = '', 0.0", metadata={"tags": ["parameters"]})
+        parameters = nbformat.v4.new_code_cell("name, partner = '', ''", metadata={"tags": ["parameters"]})
         notebook.cells.insert(0, parameters)
         running.run_all(
             layout,
-            [Job(name, {"name": name, "pause": pause}, seconds) for name, pause, seconds in jobs],
+            [Job(name, {"name": name, "partner": partner}, seconds) for name, partner, seconds in jobs],
             {name: notebook for name, _, _ in jobs},
             kernel,
             lambda job: begun.append(job.chapter),
@@ -54,9 +62,8 @@ def run(tmp_path, monkeypatch):
 
 
 def test_as_many_as_there_are_cores_run_at_a_time_each_on_one_thread(run):
-    _, ended, written = run([("a", 4.0, 1.0), ("b", 4.0, 2.0)], cores=2)
-    (a_begun, a_ended, a_threads, a_process), (b_begun, b_ended, b_threads, b_process) = written["a"], written["b"]
-    assert max(a_begun, b_begun) < min(a_ended, b_ended)
+    _, ended, written = run([("a", "b", 1.0), ("b", "a", 2.0)], cores=2)  # each ends only once the other has begun
+    (_, _, a_threads, a_process), (_, _, b_threads, b_process) = written["a"], written["b"]
     assert a_threads == b_threads == "1"
     assert a_process != b_process
     assert sorted(ended[i][0] for i in (0, 1)) == ["a", "b"]
@@ -64,28 +71,49 @@ def test_as_many_as_there_are_cores_run_at_a_time_each_on_one_thread(run):
 
 
 def test_the_longest_begins_and_what_never_ran_counts_as_long(run):
-    begun, _, written = run([("short", 0.0, 1.0), ("long", 0.0, 9.0), ("new", 0.0, float("inf"))], cores=1)
+    begun, _, written = run([("short", "", 1.0), ("long", "", 9.0), ("new", "", float("inf"))], cores=1)
     assert begun == ["new", "long", "short"]
     ends = [written[name][:2] for name in begun]
     assert all(earlier[1] < later[0] for earlier, later in itertools.pairwise(ends))
 
 
 def test_one_chapter_alone_has_all_cores(run):
-    assert run([("alone", 0.0, 1.0)], cores=4)[2]["alone"][2] == "4"
+    assert run([("alone", "", 1.0)], cores=4)[2]["alone"][2] == "4"
 
 
 def test_threads_that_a_person_set_are_kept(run, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert run([("alone", 0.0, 1.0)], cores=2)[2]["alone"][2] == "3"
+    assert run([("alone", "", 1.0)], cores=2)[2]["alone"][2] == "3"
 
 
 def test_a_process_that_dies_is_said_so_and_the_other_goes_on(small_book):
     text = (small_book / "book" / "01_tiny.md").read_text(encoding="utf-8")
     (small_book / "book" / "02_other.md").write_text(text.replace("-one", "-two").replace("eq-", "eq-o"), "utf-8")
-    broken = text.replace("assert depth > 0", "import os; os.kill(os.getppid(), 9); import time; time.sleep(60)")
+    broken = "import os; os.kill(os.getppid(), 9); import time; time.sleep(900); open('slept', 'w')"
+    broken = text.replace("assert depth > 0", broken)
     (small_book / "book" / "01_tiny.md").write_text(broken, encoding="utf-8")
-    begun = time.monotonic()
     said = run_book(small_book, "book", "--profile", "smoke", "--execute-only", "--force", code=1)
     assert "01_tiny: the process that ran it ended with -9" in said
     assert "02_other: done" in said
-    assert time.monotonic() - begun < 55
+    assert not (small_book / "book" / "slept").exists()  # nobody waited for the kernel
+
+
+def test_chapters_end_with_a_command_that_is_killed(small_book):
+    source, mark = small_book / "book" / "01_tiny.md", small_book / "started"
+    text = source.read_text(encoding="utf-8")
+    waiting = f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(900)"
+    source.write_text(text.replace("assert depth > 0", waiting), encoding="utf-8")
+    command = [sys.executable, "-m", "implicit_rank", "book", "--profile", "smoke", "--execute-only"]
+    process = subprocess.Popen(
+        command, cwd=small_book, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.DEVNULL
+    )
+    with process:
+        end = time.monotonic() + 300
+        while not mark.exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    lines = [" ".join(child.cmdline()) for child in children if child.is_running()]
+    assert any("implicit_rank.book.running" in line for line in lines)
+    assert any("ipykernel_launcher" in line for line in lines)
+    assert psutil.wait_procs(children, timeout=120)[1] == []

@@ -2,6 +2,9 @@
 
 Each chapter computes on one thread where several run side by side: threads that share cores wait for each other, on
 a busy machine most of the time, while processes on one thread each lose no more than the time that others take.
+
+A chapter's process ends with the command that started it, also when that was killed: it would compute for nobody, and
+write where the next command's process for the same chapter writes.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -77,6 +81,7 @@ def run_all(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
+            process.lifeline.close()
         raise
 
 
@@ -100,14 +105,16 @@ def _start(layout, job, notebook, kernel, environment) -> subprocess.Popen:
     }
     command = [sys.executable, "-m", __name__, str(_error(layout, job.chapter))]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
-    process.stdin.write(json.dumps(words, default=str))
-    process.stdin.close()
-    process.stdin = None  # so that communicate() does not ask for it
+    process.stdin.write(json.dumps(words, default=str) + "\n")
+    process.stdin.flush()
+    # stays open until we end; out of communicate()'s sight, which would close it before an interrupted process has gone
+    process.lifeline, process.stdin = process.stdin, None
     return process
 
 
 def _outcome(layout, job, process) -> tuple[nbformat.NotebookNode | None, str | None]:
     partial, error = _partial(layout, job.chapter), _error(layout, job.chapter)
+    process.lifeline.close()
     said = (process.communicate()[1] or "").strip().splitlines()
     if process.returncode == 0:
         done = nbformat.read(partial, 4)
@@ -149,17 +156,30 @@ def _explain(layout: Layout, chapter: str, partial: Path, name: str, value: str)
 
 # ---- the process of one chapter
 _INTERRUPTED = 130
+_TIDY_SECONDS = 10  # for the kernel to end, once nobody waits for this process
+
+
+def _end_with_the_command() -> None:
+    """Interrupt this process when standard input ends, as it does with the process that started this one."""
+    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read(): a thread must not hold its lock when Python ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_TIDY_SECONDS)
+    os._exit(_INTERRUPTED)  # the kernel notices that its parent has gone
 
 
 def main(error: Path) -> int:
-    """Run the notebook that standard input describes; what went wrong in it is written to the file `error`."""
+    """Run the notebook of standard input's first line; what went wrong in it is written to the file `error`."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs as errors, we say in our own words
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGINT may be ignored, as in a shell's background job
     try:
-        papermill.execute_notebook(**json.load(sys.stdin))
+        words = json.loads(sys.stdin.readline())
+        threading.Thread(target=_end_with_the_command, daemon=True).start()
+        papermill.execute_notebook(**words)
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
