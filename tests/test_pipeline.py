@@ -55,15 +55,15 @@ def test_the_page_shows_what_the_chapter_says(fixture_book):
     assert ["image/png" in o.data for o in cell.outputs] == [True, True]  # seen in JupyterLab, once each
 
 
-def test_nothing_to_do_is_quick_and_needs_no_torch(fixture_book):
-    begun = time.monotonic()
+def test_nothing_to_do_starts_nothing_and_needs_no_torch(fixture_book):
     said = run_book(fixture_book, "book", "--profile", "smoke")
-    assert time.monotonic() - begun < 10
     assert "01_tiny: outputs are up to date" in said
     assert "site: up to date" in said
     script = (
-        "import sys; from implicit_rank.__main__ import main; main(['book', '--profile', 'smoke']); "
-        "assert not {'torch', 'papermill', 'matplotlib'} & set(sys.modules)"
+        "import sys; from implicit_rank.__main__ import main; "
+        "sys.addaudithook(lambda event, args: 1 / (args[0] != sys.executable) if event == 'subprocess.Popen' else 0); "
+        "assert main(['book', '--profile', 'smoke']) == 0; "
+        "assert not {'torch', 'papermill', 'matplotlib', 'sphinx'} & set(sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     subprocess.run([sys.executable, "-c", script], cwd=fixture_book, env=environment, check=True, capture_output=True)
@@ -306,7 +306,7 @@ def test_ctrl_c_is_one_sentence_and_leaves_nothing_half_done(small_book):
     edit(
         small_book / "book" / "01_tiny.md",
         "assert depth > 0",
-        f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(300)",
+        f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(900)",
     )
     # a shell's background job ignores Ctrl-C and hands that down; here it is to be heard
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -320,21 +320,19 @@ def test_ctrl_c_is_one_sentence_and_leaves_nothing_half_done(small_book):
     )
     signal.signal(signal.SIGINT, before)
     try:
-        for _ in range(600):
-            if mark.exists() or process.poll() is not None:
-                break
+        end = time.monotonic() + 300
+        while not mark.exists() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
-        time.sleep(0.3)
         children = psutil.Process(process.pid).children(recursive=True)
         assert children
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=120)  # a busy machine is no failure
+        said = process.communicate(timeout=600)  # a busy machine is no failure
     finally:
         process.kill()
         process.communicate()  # its pipes are closed here, not in the middle of another test
     assert process.returncode == 130, said
     assert said[1].strip() == "Interrupted: what was finished is kept, what was under way was dropped."
-    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert psutil.wait_procs(children, timeout=120)[1] == []
     assert (small_book / OUTPUT).read_bytes() == good
     assert sorted(p.name for p in (small_book / "build" / "executed" / "smoke").iterdir()) == ["01_tiny.ipynb"]
 

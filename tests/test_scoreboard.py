@@ -212,7 +212,7 @@ def test_sorting_and_filtering_in_a_browser(judgements, tmp_path):
         "--dump-dom",
         page.as_uri(),
     ]
-    done = subprocess.run([BROWSER, *words], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([BROWSER, *words], capture_output=True, text=True, timeout=180, check=True)
     lines = dict(line.split(": ", 1) for line in re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)[1].splitlines())
     assert lines == {
         "first": "one two three four five six",

@@ -290,6 +290,8 @@ WRITER = textwrap.dedent("""
     store, start, rounds = Store(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     print("ready", flush=True)
     for value in range(start, start + rounds):
+        if store.root.with_name("enough").exists():
+            break
         values = np.full(20_000, value) + np.arange(20_000) % 7
         store.save(Toy(), {"value": value}, {"values": values})
     """)
@@ -313,6 +315,12 @@ def writer(root, start, rounds):
     return process
 
 
+def wait_for(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+
+
 def whole(record):
     """The value of a record whose scalars and arrays belong together."""
     value = record.scalars["value"]
@@ -323,15 +331,18 @@ def whole(record):
 def test_kill_9_leaves_the_old_run_or_the_new_one(store):
     rng, seen = np.random.default_rng(0), set()
     for attempt in range(12):
-        process = writer(store.root, 1000 * attempt, 1000)
-        time.sleep(rng.uniform(0.005, 0.06))
+        first = 1_000_000 * attempt
+        process = writer(store.root, first, 1_000_000)
+        if attempt % 4:  # every fourth may be killed before it has stored anything
+            wait_for(lambda: (record := Store(store.root).load(Plain())) and whole(record) >= first)  # noqa: B023
+        time.sleep(rng.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         record = Store(store.root).load(Plain())
         if record is not None:
             seen.add(whole(record))
         assert store.check() == {}
-    assert len(seen) > 3  # the kills came at different moments of the writing
+    assert len(seen) >= 9  # what each of them wrote before it was killed
     leftovers = list((store.root / "toy").glob(".tmp-*"))
     for path in leftovers:
         os.utime(path, (0, 0))
@@ -340,17 +351,21 @@ def test_kill_9_leaves_the_old_run_or_the_new_one(store):
 
 
 def test_two_writers_and_a_reader(store):
-    processes = [writer(store.root, start, 60) for start in (0, 10_000)]
+    processes = [writer(store.root, start, 1_000_000) for start in (0, 1_000_000)]
     seen = set()
-    while any(process.poll() is None for process in processes):
+
+    def both_seen():
         record = Store(store.root).load(Plain())
-        if record is not None:
-            seen.add(whole(record))
+        seen.update([whole(record)] if record else [])
+        return len(seen) >= 20 and min(seen) < 1_000_000 <= max(seen)
+
+    wait_for(both_seen)
+    store.root.with_name("enough").touch()
     for process in processes:
         assert process.wait() == 0, process.stderr.read()
         process.communicate()
-    assert whole(store.load(Plain())) in (59, 10_059)
-    assert min(seen) < 10_000 <= max(seen)
+    last = whole(store.load(Plain()))
+    assert last >= max(value for value in seen if (value < 1_000_000) is (last < 1_000_000))
     assert len(list((store.root / "toy").iterdir())) == 2
 
 

@@ -25,6 +25,7 @@ class Toy(Spec):
     steps: int = option(4, "steps of the run", least=1)
     pause: float = option(0.01, "seconds per step", least=0)
     fail: str = option("never", "what goes wrong", choices=("never", "between", "refused", "killed"))
+    hold: int = option(0, "step after which it waits for the file `go` in its folder; 0: nowhere", least=0)
 
 
 def presets(profile="quick", seeds=None):
@@ -83,6 +84,8 @@ def run(specs, device="cpu", progress=None, on_done=None):
             checkpoint.save({"step": np.int64(step), "sum": total})
             if progress is not None:
                 progress(step / first.steps, f"step {step}")
+            while step == first.hold and not (Path(first.folder) / "go").exists():
+                time.sleep(0.01)
     except KeyboardInterrupt:
         note(first.folder, "cancelled", specs, step)
         raise
