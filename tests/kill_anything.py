@@ -26,18 +26,18 @@ IN_A_ROW = 5  # kills of one command before it may come to its end
 ROUNDS = 200  # of a kind, at most: a command may end before its moment comes
 
 
-def undisturbed(folder, seeds, experiment):
+def undisturbed(folder, members, experiment):
     """The store of an experiment's members that nobody disturbs."""
     place = folder / "undisturbed" / experiment
     place.mkdir(parents=True)
-    words = (experiment, "--profile", "smoke", "--seeds", *map(str, seeds), "--results", str(place / "results"))
+    words = (experiment, "--profile", "smoke", *members, "--results", str(place / "results"))
     with started(place, "implicit_rank", "run", *words) as process:
         if ended(process) != 0:
             raise RuntimeError(f"{experiment} does not run: {(place / 'log').read_text(encoding='utf-8')[-500:]}")
     return place / "results"
 
 
-def kill_kind(kind, kills, seed, folder, seeds, reference, say):
+def kill_kind(kind, kills, seed, folder, members, reference, say):
     """So many kills of one kind: how many there were, how many of them in rounds without a problem, all problems."""
     rng, done, good, problems = random.Random(f"{kind} {seed}"), 0, 0, []
     if kind == "book":
@@ -48,7 +48,7 @@ def kill_kind(kind, kills, seed, folder, seeds, reference, say):
             trial.kills, trial.problems = 0, trial.problems if not number else []
         else:
             experiment = list(runs.EXPERIMENTS)[number % len(runs.EXPERIMENTS)]
-            trial = runs.Trial(folder / f"{kind}-{number}", experiment, seeds, reference, say)
+            trial = runs.Trial(folder / f"{kind}-{number}", experiment, members, reference, say)
         KINDS[kind](trial, wanted, rng)
         done, good = done + trial.kills, good + (trial.kills if not trial.problems else 0)
         problems += trial.problems
@@ -70,16 +70,16 @@ def main(arguments=None):
     shares = dict.fromkeys(args.only, 0)
     for kind in itertools.islice(itertools.cycle(shares), args.kills):
         shares[kind] += 1
-    table = {}
+    table, members = {}, ["--seeds", *map(str, args.seeds)]
     with tempfile.TemporaryDirectory(prefix="kill-anything-", ignore_cleanup_errors=True) as folder:
-        reference = functools.cache(functools.partial(undisturbed, Path(folder), args.seeds))
+        reference = functools.cache(functools.partial(undisturbed, Path(folder), members))
         for kind, share in shares.items():
 
             def say(line, kind=kind):
                 print(f"{kind:8} {line}", flush=True)
 
             if share:
-                table[kind] = kill_kind(kind, share, args.seed, Path(folder), args.seeds, reference, say)
+                table[kind] = kill_kind(kind, share, args.seed, Path(folder), members, reference, say)
     print(f"\n{'kind':8} {'kills':>5} {'resumed bit-equal':>17} {'problems':>8}")
     for kind, (kills, good, problems) in table.items():
         print(f"{kind:8} {kills:5} {good:17} {len(problems):8}")

@@ -14,24 +14,26 @@ from killing import runs, stores
 from implicit_rank.parameters import option
 from implicit_rank.store import Spec, Store
 
+MEMBERS = ["--seeds", "0", "--part", "1/3"]
+
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The function that gives an experiment's undisturbed store."""
-    return functools.cache(functools.partial(kill_anything.undisturbed, tmp_path_factory.mktemp("kills"), [0]))
+    return functools.cache(functools.partial(kill_anything.undisturbed, tmp_path_factory.mktemp("kills"), MEMBERS))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kill_anything.KINDS if kind != "book"])
 def test_what_is_killed_goes_on_as_if_nothing_had_been(kind, tmp_path, undisturbed):
     lines = []
-    kills, good, problems = kill_anything.kill_kind(kind, 1, 0, tmp_path, [0], undisturbed, lines.append)
+    kills, good, problems = kill_anything.kill_kind(kind, 1, 0, tmp_path, MEMBERS, undisturbed, lines.append)
     assert problems == []
     assert kills == good == 1
     assert "bit-equal" in lines[-1]
 
 
 def test_a_killed_book_goes_on_as_if_nothing_had_been(tmp_path):
-    kills, good, problems = kill_anything.kill_kind("book", 2, 1, tmp_path, [0], None, print)
+    kills, good, problems = kill_anything.kill_kind("book", 2, 1, tmp_path, MEMBERS, None, print)
     assert problems == []
     assert kills == good == 2
 

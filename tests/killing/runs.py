@@ -16,20 +16,21 @@ from killing.processes import (
     wait_for_moment,
     wait_until,
 )
-from killing.stores import after_a_kill, at_the_end, contents
+from killing.stores import after_a_kill, at_the_end, contents, records
 
-EXPERIMENTS = {"greedy_images": 120, "deep_linear": 30}  # one that has checkpoints, one that has none; files it changes
+EXPERIMENTS = {"greedy_images": 20, "deep_linear": 3}  # one that has checkpoints, one without; files a member changes
 
 
 class Trial:
     """One store in a folder of its own, filled by one command that is killed several times on its way."""
 
-    def __init__(self, folder, experiment, seeds, reference, say):
+    def __init__(self, folder, experiment, members, reference, say):
         self.folder, self.experiment, self.say = folder, experiment, say
         self.reference = reference(experiment)
+        self.files = EXPERIMENTS[experiment] * len(records(self.reference))
         folder.mkdir(parents=True)
         self.results = folder / "results"
-        self.words = [experiment, "--profile", "smoke", "--seeds", *map(str, seeds), "--results", str(self.results)]
+        self.words = [experiment, "--profile", "smoke", *members, "--results", str(self.results)]
         self.kept, self.kills, self.problems = {}, 0, []
 
     def note(self, what, problems):
@@ -60,7 +61,7 @@ def kill_command(trial, kills, rng, *words):
     """Kill a command again and again, and let the same command go on."""
     family = []
     for _ in range(kills):
-        moment = moments(rng, EXPERIMENTS[trial.experiment])
+        moment = moments(rng, trial.files)
         with started(trial.folder, "implicit_rank", *words) as process:
             if not wait_for_moment(moment, process, *trial.watched):
                 break
@@ -90,7 +91,7 @@ def worker(trial, kills, rng):
     """Kill worker processes of one `sweep --workers 2`, which recovers by itself."""
     with started(trial.folder, "implicit_rank", "sweep", *trial.words, "--workers", "2", "--retries", "50") as process:
         for _ in range(kills):
-            moment = moments(rng, EXPERIMENTS[trial.experiment] // 2)
+            moment = moments(rng, trial.files // 2)
             if not wait_for_moment(moment, process, *trial.watched):
                 break
             if not wait_until(lambda: relatives(process, "spawn_main") or process.poll() is not None):
@@ -114,7 +115,7 @@ def cluster(trial, kills, rng):
         words = ["sweep", *trial.words, "--scheduler", f"tcp://127.0.0.1:{port}", "--retries", "50"]
         code = None
         while code is None and trial.kills < kills:
-            moment, target = moments(rng, EXPERIMENTS[trial.experiment]), rng.choice(("command", "scheduler", "worker"))
+            moment, target = moments(rng, trial.files), rng.choice(("command", "scheduler", "worker"))
             wait_until(lambda: answers(port))
             with started(trial.folder, "implicit_rank", *words) as process:
                 if not wait_for_moment(moment, process, *trial.watched):
