@@ -27,6 +27,13 @@ def run_book(folder, *arguments, code=0, package=ROOT / "src", **environment):
     return said
 
 
+@pytest.fixture(autouse=True)
+def ordinary_numbers():
+    """Runs flush the smallest numbers to zero in their whole process; the next test begins without that."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
+
+
 def live_records(results, provenance=None):
     """Results of a run as figures and measures take them."""
     from implicit_rank.store import live_record

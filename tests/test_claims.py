@@ -621,7 +621,7 @@ def test_chapters_and_claims_know_one_another(own_ledger):
     chapters = {path.stem: path.read_text(encoding="utf-8") for path in (Store().root.parent).glob("[0-9]*.md")}
     for stem, text in chapters.items():
         tested = any(j.claim.chapter == stem for j in own_ledger)
-        shown = "claims.rows_for(" in text
+        shown = "page.verdicts()" in text
         assert tested == shown, f"{stem}: claims in the ledger: {tested}, a verdict table in the text: {shown}"
 
 

@@ -90,7 +90,7 @@ def test_presets_take_other_seeds():
         ({"start": "xavier"}, "start must be one of 'none', 'default', 'he', 'orthogonal', not 'xavier'"),
         ({"data": "mnist"}, "data must be one of 'synthetic', 'digits', not 'mnist'"),
         ({"profile": "large"}, "profile must be one of 'smoke', 'quick', 'paper', not 'large'"),
-        ({"seed": -1}, "seed must be an integer of at least 0"),
+        ({"seed": -1}, "seed must be an integer from 0 to 2147483647, not -1"),
     ],
 )
 def test_bad_specs_are_refused(fields, sentence):

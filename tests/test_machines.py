@@ -94,7 +94,7 @@ def test_commands_work_without_docstrings_and_asserts(words):
 
 # ---- no checkout ----
 def test_without_a_checkout_claims_ends_like_the_other_commands(monkeypatch, capsys):
-    for module in ("implicit_rank.store.checkout", "implicit_rank.claims.grammar.checkout"):
+    for module in ("implicit_rank.store.checkout", "implicit_rank.claims.grammar.library"):
         monkeypatch.setattr(module, lambda: None)
     monkeypatch.setattr(program.signal, "signal", lambda *_: None)
     assert program.main(["claims"]) == 1
