@@ -1,6 +1,6 @@
 """The API page reads signatures and docstrings off the source."""
 
-from implicit_rank.book.api import public_members, summary
+from implicit_rank.book.api import public_members, typeset
 
 SOURCE = '''
 class Chain(Base):
@@ -37,6 +37,18 @@ def test_public_names_signatures_and_summaries(tmp_path):
         ("Chain.collapse", "()"),
         ("rank", "(values, threshold=0.01)"),
     ]
-    assert summary(members[0][2]) == "A chain."
-    assert summary(members[2][2]) == "Count `values`."
+    assert [paragraph.astext() for paragraph in typeset(members[0][2])] == ["A chain."]
+    (paragraph,) = typeset(members[2][2])
+    assert [(type(node).__name__, node.astext()) for node in paragraph.children] == [
+        ("Text", "Count "),
+        ("literal", "values"),
+        ("Text", "."),
+    ]
     assert SOURCE.splitlines()[members[2][3] - 1].startswith("def rank")
+
+
+def test_paragraphs_of_a_docstring_stay_apart():
+    assert [p.astext() for p in typeset("One\n    line.\n\n    Another.\n\n    Book: eq-x\n")] == [
+        "One line.",
+        "Another.",
+    ]

@@ -184,6 +184,11 @@ heads[4].click(); out("verdict", rows() + " " + heads[4].parentNode.getAttribute
 heads[4].click(); out("back", rows() + " " + heads[4].parentNode.getAttribute("aria-sort"));
 set("select.by-order", "0"); out("listed", rows() + " " + document.querySelectorAll("[aria-sort]").length);
 set("input", "zwolf"); out("text", rows() + " " + document.querySelector("[role=status]").textContent);
+set("input", "chapter 2"); out("phrase", rows());
+set("input", "chapter 0"); out("no phrase", rows());
+set("input", "MA-DE"); out("more", rows());
+set("input", ""); heads[3].click(); out("found", rows()); heads[3].click(); out("least first", rows());
+set("select.by-order", "0");
 set("input", ""); set("select.by-verdict", "reproduced"); out("chosen", rows());
 set("select.by-paper", "Bao 2020"); out("none", rows());
 set("select.by-verdict", ""); out("paper", rows());
@@ -220,6 +225,11 @@ def test_sorting_and_filtering_in_a_browser(judgements, tmp_path):
         "back": "two four three six one five descending",
         "listed": "one two three four five six 1",
         "text": "one 1 of 6 claims shown",
+        "phrase": "one two three four five six",  # all are of chapter 2
+        "no phrase": "one two three four five six",  # nowhere together, but each word in every row
+        "more": "one two three four five six",  # the experiment, which stands in no cell; hyphens do not matter
+        "found": "three six four five one two",  # by its number; what has none is last ...
+        "least first": "one four five six three two",  # ... both ways
         "chosen": "one five",
         "none": "",
         "paper": "two four",

@@ -1,6 +1,8 @@
 // Sorting and filtering of the scoreboard; without it the table is complete, only fixed.
 (() => {
-  const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  // accents, capitals and hyphens make no difference: "CIFAR-10" finds cifar10
+  const plain = (text) => text.normalize("NFKD").replace(/[\p{M}\p{Pd}]/gu, "").toLowerCase();
+  const whole = (text) => new RegExp(`(?<![\\p{L}\\d])${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\p{L}\\d])`, "u");
   const ready = (board) => {
     board.dataset.ready = "yes";
     const body = board.querySelector("tbody");
@@ -9,11 +11,15 @@
     const [text, verdict, paper] = ["input", "select.by-verdict", "select.by-paper"].map((one) =>
       board.querySelector(one));
     const filter = () => {
-      const words = plain(text.value).split(/\s+/).filter(Boolean);
+      const asked = plain(text.value).trim().replace(/\s+/g, " ");
+      const words = asked.split(" ").filter(Boolean);
+      const contents = rows.map((row) => plain(`${row.textContent} ${row.dataset.more}`).replace(/\s+/g, " "));
+      // "chapter 7" means these words together where they stand together anywhere, and else each of them somewhere
+      const phrase = words.length > 1 && contents.some((content) => whole(asked).test(content)) ? whole(asked) : null;
       let shown = 0;
-      for (const row of rows) {
-        const content = plain(row.textContent);
-        const keep = words.every((word) => content.includes(word))
+      for (const [number, row] of rows.entries()) {
+        const content = contents[number];
+        const keep = (phrase ? phrase.test(content) : words.every((word) => content.includes(word)))
           && (!verdict.value || row.dataset.verdict === verdict.value)
           && (!paper.value || row.dataset.paper === paper.value);
         row.hidden = !keep;
@@ -31,8 +37,14 @@
       });
       order.value = String(column);
       const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
-      const compare = (one, other) => key(one).localeCompare(key(other), "en", { numeric: true });
-      body.append(...[...rows].sort((one, other) => (down ? -compare(one, other) : compare(one, other))));
+      const numeric = rows.every((row) => row.cells[column].dataset.sort !== undefined);
+      const compare = (one, other) => {
+        if (!numeric) return key(one).localeCompare(key(other), "en", { numeric: true }) * (down ? -1 : 1);
+        const [a, b] = [one, other].map((row) => (key(row) === "" ? NaN : Number(key(row))));
+        if (isNaN(a) || isNaN(b)) return isNaN(a) - isNaN(b);    // what has no number stands last both ways
+        return (a === b ? 0 : a < b ? -1 : 1) * (down ? -1 : 1);
+      };
+      body.append(...[...rows].sort(compare));
     };
     heads.forEach((head, column) => {
       order.append(new Option(`by ${head.textContent.toLowerCase()}`, column));

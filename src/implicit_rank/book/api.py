@@ -1,6 +1,7 @@
 """The API page: every public function and class of some modules, read off the source and linked to it."""
 
 import ast
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -47,10 +48,18 @@ def _signature(node: ast.FunctionDef | ast.ClassDef) -> str:
     return f"({ast.unparse(plain)})"
 
 
-def summary(docstring: str) -> str:
-    """The docstring without its `Book:` lines, paragraphs joined."""
+def typeset(docstring: str) -> list[nodes.paragraph]:
+    """The paragraphs of a docstring without its `Book:` lines; what stands in backticks is code."""
     lines = [line for line in docstring.splitlines() if not line.strip().startswith("Book:")]
-    return " ".join(" ".join(lines).split()).replace("``", "`")
+    found = []
+    for block in re.split(r"\n\s*\n", "\n".join(lines).strip()):
+        paragraph = nodes.paragraph()
+        for number, part in enumerate(re.split(r"`+([^`]+)`+", " ".join(block.split()))):
+            if part:
+                paragraph += nodes.literal(part, part) if number % 2 else nodes.Text(part)
+        if paragraph.children:
+            found.append(paragraph)
+    return found
 
 
 class Api(SphinxDirective):
@@ -71,5 +80,5 @@ class Api(SphinxDirective):
         for name, signature, docstring, line in public_members(path):
             link = nodes.reference("", "", nodes.literal(name, name), refuri=f"{place}#L{line}")
             term = nodes.term("", "", link, nodes.literal(signature, signature, classes=["signature"]))
-            items += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", summary(docstring))))
+            items += nodes.definition_list_item("", term, nodes.definition("", *typeset(docstring)))
         return [items]

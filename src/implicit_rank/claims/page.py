@@ -135,11 +135,12 @@ def _of_chapter(chapter: str) -> list[Judgement]:
 
 def _table(judgements: Sequence[Judgement], whole: bool = False) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
-    body = "".join(_row(number, judgement, whole) for number, judgement in enumerate(judgements))
+    several = len({judgement.claim.paper for judgement in judgements}) > 1
+    body = "".join(_row(number, judgement, whole, several) for number, judgement in enumerate(judgements))
     return f'<table class="ledger-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def _row(number: int, judgement: Judgement, whole: bool) -> str:
+def _row(number: int, judgement: Judgement, whole: bool, several: bool) -> str:
     claim = judgement.claim
     found = "".join(f"<div>{escape(line)}</div>" for line in wording.ours(judgement))
     basis = f"<div><small>{wording.basis(judgement)}</small></div>" if found else ""
@@ -148,7 +149,7 @@ def _row(number: int, judgement: Judgement, whole: bool) -> str:
         if claim.erratum
         else ("<div><small>corrected form</small></div>" if claim.corrects else "")
     )
-    place = f"{escape(claim.paper)}, {escape(claim.where)}" if whole else escape(claim.where)
+    place = f"{escape(claim.paper)}, {escape(claim.where)}" if whole or several else escape(claim.where)
     link = f"<div>{_chapter_link(claim.chapter)}</div>" if whole else ""
     reason = escape(wording.why(judgement))
     cells = {
@@ -159,7 +160,7 @@ def _row(number: int, judgement: Judgement, whole: bool) -> str:
             f"<div><small>accepted: {escape(wording.accepted(judgement))}</small></div>",
             None,
         ),
-        "We find": (f"{found}{basis}" or "<div>–</div>", None),
+        "We find": (f"{found}{basis}" or "<div>–</div>", _first_number(judgement)),
         "Verdict and why": (
             f"<div>{_badge(judgement.verdict)}</div>" + (f"<div>{reason}</div>" if reason else ""),
             str(VERDICTS.index(judgement.verdict)),
@@ -172,7 +173,18 @@ def _row(number: int, judgement: Judgement, whole: bool) -> str:
         for name, (content, key) in cells.items()
     )
     anchor = f' id="claim-{claim.id}"' if whole else ""
-    return f'<tr{anchor} data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}">{rendered}</tr>'
+    # what one may look for without its standing in the row: the experiment and the settings of its runs
+    more = " ".join(map(str, [claim.id, claim.experiment, claim.measure, *claim.select.values()]))
+    marks = f'data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}" data-more="{escape(more)}"'
+    return f"<tr{anchor} {marks}>{rendered}</tr>"
+
+
+def _first_number(judgement: Judgement) -> str:
+    """The estimate that the column is sorted by; empty where there is none."""
+    found = [case.numbers.estimate for case in judgement.cases if case.numbers]
+    if not found:
+        return ""
+    return f"{found[0]:.6g}".replace("inf", "Infinity")
 
 
 def _side(title: str, judgement: Judgement) -> str:
