@@ -311,3 +311,20 @@ def test_on_a_terminal_there_is_a_bar_with_the_experiments_text():
     assert last.rstrip().endswith("200 images/s")
     assert " 50%|" in stream.getvalue()
     assert stream.getvalue().endswith("\n")
+
+
+def test_a_cpu_computes_on_one_thread_unless_the_user_says_how_many(monkeypatch):
+    import torch
+
+    from implicit_rank.book.members import one_thread
+
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    one_thread("cuda:0")
+    assert asked == []
+    one_thread("cpu")
+    assert asked == [1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    one_thread("cpu")
+    assert asked == [1]

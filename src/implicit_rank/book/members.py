@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -210,3 +211,15 @@ def _value(value: Any) -> str:
 def counted(count: int, noun: str) -> str:
     """ "1 member", "2 members"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def one_thread(device: str) -> None:
+    """Compute on one thread of a CPU, unless the user has said how many (OMP_NUM_THREADS).
+
+    Our matrices are small: two threads are slower than one on a quiet machine already (50 s against 37 for the quick
+    members of irmae_images on two cores), and on a busy one they wait for each other.
+    """
+    if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(1)

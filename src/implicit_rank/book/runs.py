@@ -32,6 +32,7 @@ def run_command(args: argparse.Namespace) -> int:
     import torch
 
     torch.set_flush_denormal(True)  # weights that decay below 1e-38 in float32 slow a processor tenfold
+    members.one_thread(device)
     begun, saved = time.monotonic(), []
 
     def keep(result) -> None:

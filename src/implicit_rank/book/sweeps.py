@@ -58,6 +58,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     plan = members.prepare(args, device, where, args.workers or 1)
     if plan is None:
         return 0
+    members.one_thread(device)
     begun, saved = time.monotonic(), []
     try:
         with Progress() as progress:
