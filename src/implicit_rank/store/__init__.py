@@ -8,9 +8,10 @@ from implicit_rank.store.checkpoints import (
     discard_checkpoints,
     unfinished_ensembles,
 )
-from implicit_rank.store.disk import Record, Store, checkout, default_root, filter_records, library, live_record
+from implicit_rank.store.disk import Record, Store, filter_records, live_record
 from implicit_rank.store.files import StoreError, write_text
 from implicit_rank.store.fingerprint import fingerprint, fingerprint_parts
+from implicit_rank.store.places import checkout, default_root, library
 from implicit_rank.store.provenance import provenance
 from implicit_rank.store.spec import PROFILES, Spec, canonical_json, code_of, spec_hash
 

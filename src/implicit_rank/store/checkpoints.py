@@ -19,9 +19,9 @@ import numpy as np
 from implicit_rank.folders import expanded, home
 from implicit_rank.store import files
 from implicit_rank.store.archives import arrays_of, check_declared, entry_bytes
-from implicit_rank.store.disk import checkout
 from implicit_rank.store.files import StoreError
 from implicit_rank.store.fingerprint import fingerprint
+from implicit_rank.store.places import checkout
 from implicit_rank.store.spec import Spec, canonical_json, code_of, spec_hash
 
 VARIABLE = "IMPLICIT_RANK_CHECKPOINTS"

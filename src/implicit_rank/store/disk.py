@@ -10,7 +10,6 @@ the old run or the new one, complete. Nothing is pickled.
 import contextlib
 import dataclasses
 import os
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,15 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from implicit_rank.folders import expanded, home
 from implicit_rank.parameters import unknown_name
 from implicit_rank.store import files
 from implicit_rank.store.files import StoreError, damaged
 from implicit_rank.store.fingerprint import fingerprint
 from implicit_rank.store.modules import MODULES, module_of
+from implicit_rank.store.places import VARIABLE, checkout, default_root, shelf
 from implicit_rank.store.spec import Spec, code_of, hash_of, spec_hash
-
-VARIABLE = "IMPLICIT_RANK_RESULTS"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -299,40 +296,3 @@ def _record_of(path: Path, content: dict) -> Record:
     arrays = files.unpack_arrays(packed, path) if entry else {}
     stale = fingerprint(module_of(experiment, content.get("module", ""))) != facts["fingerprint"]
     return Record(experiment, spec, files.decode_scalars(content["scalars"]), arrays, facts, stale, path, packed_path)
-
-
-# ---- where the runs lie ----
-def checkout() -> Path | None:
-    """The repository's top folder when the package, or else the working directory, lies in one."""
-    here = Path(__file__).resolve().parents[3]
-    for folder in (here, *Path.cwd().resolve().joinpath("x").parents):
-        if (folder / "book" / "claims").is_dir() and (folder / "pyproject.toml").is_file():
-            return folder
-    return None
-
-
-def shelf() -> Path | None:
-    """What an installed package brings along of the repository (claims, groups of runs, stored runs), if it does."""
-    folder = Path(__file__).resolve().parent.parent / "shelf"
-    return folder if folder.is_dir() else None
-
-
-def library() -> Path | None:
-    """The top folder in which book/claims, book/runs and book/results are read: the checkout, else the shelf."""
-    return checkout() or shelf()
-
-
-def default_root() -> Path:
-    """$IMPLICIT_RANK_RESULTS, else the checkout's book/results, else a folder in the user's own data."""
-    if os.environ.get(VARIABLE):
-        return expanded(os.environ[VARIABLE])
-    top = checkout()
-    return top / "book" / "results" if top else _user_data() / "implicit_rank" / "results"
-
-
-def _user_data() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home() / "AppData" / "Local"))
-    if sys.platform == "darwin":
-        return home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or home() / ".local" / "share")
