@@ -14,7 +14,7 @@ from implicit_rank.book import members
 from implicit_rank.book.progress import Progress
 from implicit_rank.data import data_root
 from implicit_rank.folders import expanded, home
-from implicit_rank.store import checkpoints, disk
+from implicit_rank.store import checkpoints, places
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
@@ -60,11 +60,11 @@ def test_a_closed_output_is_no_error(monkeypatch):
 
 # ---- no home ----
 def test_every_folder_has_a_place_without_a_home(no_home, monkeypatch, tmp_path):
-    monkeypatch.setattr(disk, "checkout", lambda: None)
+    monkeypatch.setattr(places, "checkout", lambda: None)
     monkeypatch.setattr(checkpoints, "checkout", lambda: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert home().parent == tmp_path
-    for folder in (data_root(), disk.default_root(), checkpoints.checkpoint_folder()):
+    for folder in (data_root(), places.default_root(), checkpoints.checkpoint_folder()):
         assert home() in folder.parents
         assert "~" not in str(folder)
 

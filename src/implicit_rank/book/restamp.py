@@ -183,7 +183,8 @@ def extracted(commit: str, source: Path, folder: Path) -> tuple[Path, str]:
     archive = folder / "code.tar"
     archive.write_bytes(git("archive", name, ".", binary=True))
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        # Python 3.11.3 and older know no filter; the archive is git's own
+        tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     return folder, name
 
 
