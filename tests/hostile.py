@@ -1,11 +1,17 @@
 """Accidents and malice in bytes, for the tests of records and checkpoints."""
 
+import dataclasses
 import io
+import signal
 import zipfile
+from typing import ClassVar
 
+import numpy as np
+import pytest
 from hypothesis import strategies as st
 
-from implicit_rank.store import StoreError
+from implicit_rank.parameters import option
+from implicit_rank.store import Spec, StoreError
 
 EDITS = st.lists(
     st.tuples(
@@ -80,3 +86,22 @@ HOSTILE = {
     "encrypted": (npz(a=npy()).replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"), "does not hold plain arrays"),
     "text": (b"PK", "does not hold plain arrays"),
 }
+
+
+ARRAYS = {"spectrum": np.arange(15.0).reshape(3, 5), "names": np.array(["", "diverged"]), "stopped": np.array([True])}
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy(Spec):
+    experiment: ClassVar[str] = "toy"
+
+    depth: int = option(4, "layers", least=1)
+
+
+@pytest.fixture(autouse=True)
+def never_waiting():
+    """A read that waits for a pipe ends the test instead of the suite."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waited"))
+    signal.alarm(120)
+    yield
+    signal.alarm(0)

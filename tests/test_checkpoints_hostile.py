@@ -1,38 +1,17 @@
 """Checkpoints that nobody wrote: StoreError and nothing else, and the file stays as it is."""
 
-import dataclasses
 import io
 import json
 import os
-import signal
 import zipfile
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from hostile import EDITS, HOSTILE, ZEROS, edited, npz, sentence_of
+from hostile import ARRAYS, EDITS, HOSTILE, ZEROS, Toy, edited, npz, sentence_of
+from hostile import never_waiting as never_waiting  # a fixture of every test here
 from hypothesis import given, settings
 
-from implicit_rank.parameters import option
-from implicit_rank.store import Checkpoints, Spec, StoreError, checkpoints_with, discard_checkpoints
-
-ARRAYS = {"spectrum": np.arange(15.0).reshape(3, 5), "names": np.array(["", "diverged"]), "stopped": np.array([True])}
-
-
-@dataclasses.dataclass(frozen=True)
-class Toy(Spec):
-    experiment: ClassVar[str] = "toy"
-
-    depth: int = option(4, "layers", least=1)
-
-
-@pytest.fixture(autouse=True)
-def never_waiting():
-    """A read that waits for a pipe ends the test instead of the suite."""
-    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waited"))
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
+from implicit_rank.store import Checkpoints, StoreError, checkpoints_with, discard_checkpoints
 
 
 @pytest.fixture(scope="module")

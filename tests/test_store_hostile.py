@@ -1,48 +1,28 @@
 """Records that nobody wrote: StoreError and nothing else, and nothing is lost."""
 
-import dataclasses
 import errno
 import os
 import shutil
-import signal
 import tracemalloc
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import toy_sweep
-from hostile import EDITS, HOSTILE, edited, sentence_of
+from hostile import ARRAYS, EDITS, HOSTILE, Toy, edited, sentence_of
+from hostile import never_waiting as never_waiting  # a fixture of every test here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from implicit_rank.parameters import option
-from implicit_rank.store import Spec, Store, StoreError, files
+from implicit_rank.store import Store, StoreError, files
 from implicit_rank.store.spec import hash_of, spec_hash
 from implicit_rank.sweep import sweep
 
-ARRAYS = {"spectrum": np.arange(15.0).reshape(3, 5), "names": np.array(["", "diverged"]), "stopped": np.array([True])}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Toy(Spec):
-    experiment: ClassVar[str] = "toy"
-
-    depth: int = option(4, "layers", least=1)
-
-
-@pytest.fixture(autouse=True)
-def never_waiting():
-    """A read that waits for a pipe ends the test instead of the suite."""
-    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waited"))
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
 
 
 @pytest.fixture(scope="module")
