@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from implicit_rank.parameters.numbers import real, whole
 
 ARCHITECTURES = ("mnist", "cifar10", "celeba", "shapes-paper", "shapes-official", "strided")
-STARTS = ("default", "he")
+STARTS = ("default", "he", "zero-output-bias")
 
 
 class Sigmoid(nn.Sigmoid):
@@ -62,9 +62,12 @@ def build_networks(
     `start` is "default", PyTorch's own (weights and biases U(-1/sqrt(fan), 1/sqrt(fan))), or "he": normal weights
     of variance 2/fan and zero biases. PyTorch's fan of a transposed convolution counts its outputs, and "default"
     keeps that; "he" takes the number of inputs that one output pixel sums, c k^2 / stride^2, so that it keeps the
-    size of signals. `generator` draws every start (encoder, then decoder, each front to back); None is PyTorch's
-    global one. `output` is the decoder's last function: "tanh" (released code, although images are in [0, 1]) or
-    "sigmoid" (its VAE). Raises ValueError, in one sentence, where the net does not fit the image or an option.
+    size of signals. "zero-output-bias" is "default" with the same draws, but the bias of the decoder's last layer is
+    then set to 0: where a 1 x 1 kernel makes one channel the fan is 1, so that PyTorch draws this bias from U(-1, 1),
+    and Adam takes hundreds of steps to undo it. `generator` draws every start (encoder, then decoder, each front to
+    back); None is PyTorch's global one. `output` is the decoder's last function: "tanh" (released code, although
+    images are in [0, 1]) or "sigmoid" (its VAE). Raises ValueError, in one sentence, where the net does not fit the
+    image or an option.
     """
     channels, height, width = _checked_shape(image_shape)
     outputs = code_width if encoder_outputs is None else encoder_outputs
@@ -89,7 +92,9 @@ def build_networks(
     networks = nn.Sequential(*encoder), nn.Sequential(*decoder, OUTPUTS[output]())
     for network in networks:
         for layer in network:
-            draw_start(layer, start, generator)
+            draw_start(layer, "he" if start == "he" else "default", generator)
+    if start == "zero-output-bias":
+        nn.init.zeros_(networks[1][-2].bias)  # the last of all is the output's function
     return networks
 
 

@@ -23,12 +23,13 @@ _SAMPLES = 7  # the word that sets the samples' random stream apart
 GREY_DIGITS = (*SHIPPED, "digits")  # what the shipped classifier can judge
 
 
-def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def evaluate(trained: Trained, draws: int = 1) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """A member's own numbers and pictures.
 
     `rank_*_train` and `error_train`: on training images. `accuracy_READING_WHAT` of a 2-layer ReLU MLP, with
     READING "best" (on the test set, as in the paper), "chosen" (on a validation split) or "final", and WHAT "codes"
-    (after the chain), "features" (before it) or "unit" (codes over their standard deviation, one number).
+    (after the chain), "features" (before it) or "unit" (codes over their standard deviation, one number);
+    each is the mean over `draws` draws of the labelled images.
     `distance`: Fréchet distance in classifier features between images decoded from a mixture fitted to the codes and
     the training images; `distance_reconstructed` that of reconstructions, `distance_floor` that of test images,
     `classifier_error` the test error of the network behind them.
@@ -52,7 +53,7 @@ def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]
     arrays = {"singular_codes_train": spectra.code_matrix.float().numpy()}
     try:
         if spec.probe_epochs:
-            scalars |= probed(spec, pairs, labels_of(images), labels_of(test), device)
+            scalars |= probed(spec, pairs, labels_of(images), labels_of(test), device, draws)
         if spec.samples:
             scores, pictures = sampled(trained, images, test, pairs[0][1], dtype)
             scalars |= scores
@@ -62,7 +63,7 @@ def evaluate(trained: Trained) -> tuple[dict[str, float], dict[str, np.ndarray]]
     return scalars, arrays
 
 
-def probed(spec, pairs, labels: Tensor, test_labels: Tensor, device: str) -> dict[str, float]:
+def probed(spec, pairs, labels: Tensor, test_labels: Tensor, device: str, draws: int = 1) -> dict[str, float]:
     """Test accuracies of probes on codes, on features and on scaled codes, all with the same labels."""
     (features, codes), (test_features, test_codes) = pairs
     scale = code_deviation(codes[None])[0]
@@ -70,11 +71,12 @@ def probed(spec, pairs, labels: Tensor, test_labels: Tensor, device: str) -> dic
     if spec.depth:
         kinds["features"] = (features, test_features)
     seen, unseen = (torch.stack([kind[i] for kind in kinds.values()]).float() for i in (0, 1))
-    plan = plan_probes(labels, len(kinds), (spec.labels,), seed=spec.seed, validation=max(spec.labels // 5, 10))
+    validation = max(spec.labels // 5, 10)
+    plan = plan_probes(labels, len(kinds), (spec.labels,), draws, seed=spec.seed, validation=validation)
     protocol = replace(SUN, epochs=spec.probe_epochs, every=min(5, spec.probe_epochs))
     errors = train_probes(seen, labels, unseen, test_labels, plan, protocol, device=device)
     return {
-        f"accuracy_{reading}_{kind}": 1 - float(getattr(errors, reading)[i])
+        f"accuracy_{reading}_{kind}": 1 - float(getattr(errors, reading)[i * draws : (i + 1) * draws].mean())
         for i, kind in enumerate(kinds)
         for reading in ("best", "chosen", "final")
     }

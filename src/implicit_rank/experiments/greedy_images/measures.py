@@ -77,6 +77,12 @@ def grown_later(record: Record) -> float:
     return float(counts[-1] - counts[len(counts) // 5])
 
 
+def epochs_above(record: Record, error: float = 0.05) -> float:
+    """For how many epochs the test error stays above this one; the whole training where it never falls below."""
+    epochs, below = record.arrays["epochs"], record.arrays["error"] < error
+    return float(epochs[below.argmax()] if below.any() else epochs[-1])
+
+
 def leaving_times(record: Record, factor: float = 2.0) -> np.ndarray:
     """The epoch at which each singular value of W_e that ends above `factor` times the start's passed it."""
     course, epochs = record.arrays["singular_effective_course"], record.arrays["epochs"]
@@ -160,6 +166,7 @@ MEASURES: dict[str, Measure] = {
     **scalars(SCALARS, unless="diverged"),
     **{f"rank_codes_at_{level:g}": lambda r, e=level: at_error(r, e, "rank_codes") for level in LEVELS},
     "diverged": diverged,
+    "epochs_above_0.05": epochs_above,
     "ranks_apart": lambda record: MEASURES["rank_effective"](record) - MEASURES["rank_codes"](record),
     "switch_jump": switch_jump,
     "gap_place": _of_effective(lambda values: gap(values)[0]),
