@@ -63,6 +63,7 @@ def claim(kind="value", **fields):
         "identity": {"at_most": 1e-9},
         "threshold": {},
         "ordering": {"lower": {"alpha": 1}, "upper": {"alpha": 2}},
+        "equivalence": {"lower": {"alpha": 1}, "upper": {"alpha": 2}},
         "trend": {"along": "depth", "statistic": "spearman"},
     }[kind]
     common = {
@@ -311,6 +312,33 @@ def test_ordering_is_paired_by_seed(store):
     assert verdict(store, claim("ordering", lower={"alpha": 2}, upper={"alpha": 1}))[0] == "not reproduced"
 
 
+def test_equivalence_is_symmetrical_on_its_scale(store):
+    put(store, [10, 20, 30], alpha=1)
+    put(store, [10.3, 19.8, 30.3], alpha=2)
+    same = claim("equivalence", ratio=True, within=1.1)
+    assert same.region == (1 / 1.1, 1.1)
+    judgement = claims.judge(same, store, FREE)
+    assert judgement.verdict == "reproduced"
+    assert wording.accepted(judgement) == "ratio 0.9091 to 1.1"
+    back = dataclasses.replace(same, lower={"alpha": 2}, upper={"alpha": 1})
+    assert claims.judge(back, store, FREE).estimate == pytest.approx(1 / judgement.estimate)
+    assert verdict(store, claim("equivalence", within=0.1))[0] == "inconclusive"
+    assert verdict(store, claim("equivalence", within=2.0))[0] == "reproduced"
+    put(store, [30, 61, 90], alpha=2)
+    assert verdict(store, same) == ("not reproduced", "the whole interval lies above the region")
+
+
+def test_means_on_logarithms(store):
+    put(store, [1, 10, 100])
+    judgement = claims.judge(claim("threshold", at_least=0.01, log=True), store, FREE)
+    assert judgement.verdict == "reproduced"  # on the raw scale the interval reaches below zero
+    assert judgement.estimate == pytest.approx(10)
+    assert verdict(store, claim("threshold", at_least=0.01))[0] == "inconclusive"
+    put(store, [1, 0, 100])
+    reason = "value is not positive in seed 1, so it has no logarithm (paper profile)"
+    assert verdict(store, claim("threshold", at_least=0.01, log=True)) == ("inconclusive", reason)
+
+
 def test_ordering_by_ratio_and_with_what_never_happens(store):
     put(store, [10, 20, 30], alpha=1)
     put(store, [29, 61, 90], alpha=2)
@@ -455,10 +483,19 @@ def test_a_good_file_is_read(tmp_path):
         ("expected = 8", "at_most = 8", "in a claim of kind 'value', unknown key 'at_most'"),
         ('least_profile = "smoke"', 'least_profile = "full"', "least_profile must be one of 'smoke', 'quick', 'paper'"),
         ('least_profile = "smoke"', "least_seeds = 0", "least_seeds must be an integer of at least 1, not 0"),
-        ('least_profile = "smoke"', 'seeds = "all"', "seeds must be one of 'mean', 'each', not 'all'"),
+        ('least_profile = "smoke"', 'seeds = "all"', "seeds must be one of 'mean', 'each', 'none', not 'all'"),
         ('least_profile = "smoke"', 'erratum = "yes"', "erratum must be true or false"),
         ('least_profile = "smoke"', "note = 3", "note must be text"),
         ("paper_value = 8", "paper_value = [8]", "paper_value must be a number or text"),
+        ("paper_value = 8", 'question = "theirs"', "question must be one of 'printed', 'ours', not 'theirs'"),
+        ("paper_value = 8", 'post_hoc = " "', "post_hoc must be non-empty text"),
+        ("paper_value = 8", "superseded_by = true", "superseded_by must be non-empty text, not True"),
+        ("paper_value = 8", 'superseded_by = "sun-rank"', "superseded_by must name another claim"),
+        ("paper_value = 8", "log = 1", "log must be true or false, not 1"),
+        ("paper_value = 8", 'log = true\nseeds = "each"', 'with seeds = "each" there is none'),
+        ("paper_value = 8", "ratio = true", "in a claim of kind 'value', unknown key 'ratio'"),
+        ("paper_value = 8", 'missing = "holds"', "missing must be one of 'undecided', 'fails'"),
+        ("paper_value = 8", 'missing = "fails"', 'it needs seeds = "each"'),
         ("select = {alpha = 1.0}", "select = 4", "select must be a table"),
         (
             "select = {alpha = 1.0}",
@@ -496,6 +533,11 @@ def test_mistakes_get_one_sentence(tmp_path, old, new, sentence):
         ("identity", "", "needs at_most"),
         ("ordering", "lower = {alpha = 1}", "needs lower and upper"),
         ("ordering", "lower = {alpha = 1}\nupper = {alpha = 2}\nmargin = -1", "margin must not be negative"),
+        ("equivalence", "within = 2", "needs lower and upper"),
+        ("equivalence", "lower = {alpha = 1}\nupper = {alpha = 2}", "needs within, a number above 0"),
+        ("equivalence", "lower = {alpha = 1}\nupper = {alpha = 2}\nwithin = 1\nratio = true", "above 1, for the ratio"),
+        ("equivalence", "lower = {alpha = 1}\nupper = {alpha = 2}\nwithin = 2\nmargin = 1", "unknown key 'margin'"),
+        ("identity", "at_most = 1\nlog = true", "unknown key 'log'"),
         ("threshold", "", "needs at_least or at_most"),
         ("threshold", "at_least = 2\nat_most = 1", "at_least must not exceed at_most"),
         ("trend", 'along = "depth"\nstatistic = "slope"\nat_most = 0\nexpected = 1\ntolerance = 1', "needs either"),
@@ -521,6 +563,19 @@ def test_ids_and_corrections_are_checked_across_files(tmp_path):
     assert len(claims.load_claims(tmp_path)) == 2
     (tmp_path / "b.toml").write_text(twin)
     with pytest.raises(claims.ClaimError, match="'sun-rank' is an erratum, so another claim must say"):
+        claims.load_claims(tmp_path)
+
+
+def test_a_successor_must_be_there_and_stand_itself(tmp_path):
+    (tmp_path / "a.toml").write_text(GOOD + 'superseded_by = "sun-again"\n')
+    with pytest.raises(claims.ClaimError, match="'sun-rank' is superseded by 'sun-again', which must be the id"):
+        claims.load_claims(tmp_path)
+    again = GOOD.replace("sun-rank", "sun-again")
+    (tmp_path / "b.toml").write_text(again)
+    assert [found.superseded_by for found in claims.load_claims(tmp_path)] == ["sun-again", ""]
+    (tmp_path / "b.toml").write_text(again + 'superseded_by = "sun-third"\n')
+    (tmp_path / "c.toml").write_text(GOOD.replace("sun-rank", "sun-third"))
+    with pytest.raises(claims.ClaimError, match="a claim that is not superseded itself"):
         claims.load_claims(tmp_path)
 
 

@@ -41,6 +41,10 @@ def label_of(setting: Mapping[str, Any]) -> str:
     )
 
 
+def _seeds(seeds: list[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
 @functools.cache
 def _plan(experiment: Experiment, profile: str) -> dict[str, dict[str, Any]]:
     """The runs fixed beforehand at a profile: hash -> spec fields."""
@@ -70,8 +74,14 @@ class Evidence:
         }
         lacking = [seed for seed, value in values.items() if math.isnan(value)]
         if lacking:
-            named = f"seed{'s' * (len(lacking) > 1)} {', '.join(map(str, lacking))}"
-            reason = f"{claim.measure} has no value in {named} ({profile} profile)"
+            what = f"the ratio of {claim.measure}" if claim.ratio else claim.measure
+            reason = f"{what} has no value in {_seeds(lacking)} ({profile} profile)"
+            return Case(label, "inconclusive", reason, **used)
+        powerless = [seed for seed, value in values.items() if claim.log and value <= 0]
+        if powerless:
+            reason = (
+                f"{claim.measure} is not positive in {_seeds(powerless)}, so it has no logarithm ({profile} profile)"
+            )
             return Case(label, "inconclusive", reason, **used)
         open_below = claim.kind == "ordering"
         if claim.kind == "identity":
@@ -79,7 +89,7 @@ class Evidence:
             numbers = Estimate(worst, None, (worst, worst), len(values))
             verdict, reason = judge_interval(numbers.interval, claim.region)
         else:
-            numbers = estimate(list(values.values()), logarithmic=claim.ratio and min(values.values()) > 0)
+            numbers = estimate(list(values.values()), logarithmic=claim.ratio or claim.log)
             verdict, reason = (
                 judge_each(values, claim.region, open_below)
                 if claim.seeds == "each"
@@ -88,8 +98,8 @@ class Evidence:
         return Case(label, verdict, reason, numbers, **used)
 
     def _groups(self, setting: dict[str, Any], profile: str) -> list[list[Record]]:
-        """The runs of a case: one group, or lower and upper for an ordering."""
-        sides = [self.claim.lower, self.claim.upper] if self.claim.kind == "ordering" else [{}]
+        """The runs of a case: one group, or lower and upper of a comparison."""
+        sides = [self.claim.lower, self.claim.upper] if self.claim.lower else [{}]
         return [self._runs({**self.claim.select, **side}, setting, profile) for side in sides]
 
     def _runs(self, shared: dict[str, Any], setting: dict[str, Any], profile: str) -> list[Record]:
@@ -137,7 +147,7 @@ class Evidence:
             seeds = sorted(set.intersection(*(set(table) for table in tables)))
             values = {seed: self._compare(self._read([table[seed] for table in tables])) for seed in seeds}
         if len(values) < claim.least_seeds:
-            shared = " shared by all its runs" if claim.kind in ("ordering", "trend") else ""
+            shared = " shared by all its runs" if claim.lower or claim.kind == "trend" else ""
             raise _NotRunError(
                 f"{len(values)} of at least {claim.least_seeds} seeds{shared} are stored at the {profile} profile"
             )

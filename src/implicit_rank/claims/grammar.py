@@ -8,14 +8,20 @@ id*                unique name of lowercase letters, digits and hyphens
 where*             the place in the paper
 says*              what the paper says, in our words
 chapter*           file stem of the chapter that tests it
-kind*              identity, value, threshold, ordering or trend (below)
+kind*              identity, value, threshold, ordering, equivalence or trend (below)
 experiment*        the experiment whose stored runs decide
 measure*           a name in that experiment's MEASURES, a function of one run
+question           "printed" (default): the paper says it; "ours": nobody printed it, we ask it
+post_hoc           what was set after which look at data; it marks the row
+superseded_by      id of the row that judges this question now; this one is shown and counted apart
 select             spec fields and values that the runs must have
 cases              spec fields and lists of values: one verdict per combination
 least_profile      least profile at which it may be judged (default "paper")
 least_seeds        fewest seeds (default 3)
-seeds              "mean" (default): the mean by its 95 % interval; "each": every seed by itself
+seeds              "mean" (default): the mean by its 95 % interval; "each": every seed by itself; "none":
+                   nothing in the run is drawn at random, so one run is all there can be
+missing            "undecided" (default): a seed without a number leaves the row undecided; "fails": it counts
+                   as failing (for `seeds = "each"`)
 paper_value        the paper's own value, a number or words
 erratum, corrects  it fails as printed; it is the corrected form of the claim with this id
 note               why, or the qualifier
@@ -24,43 +30,41 @@ note               why, or the qualifier
 What the kinds add, and the region that the statistic must lie in:
 
 * identity: `at_most`; the statistic is the largest value over all selected runs.
-* value: `expected` and `tolerance`; the region is expected ± tolerance.
-* threshold: `at_least` and/or `at_most`.
+* value: `expected` and `tolerance`; the region is expected ± tolerance. With `log = true` mean and interval are
+  taken on logarithms.
+* threshold: `at_least` and/or `at_most`; `log` as for value.
 * ordering: `lower` and `upper` (spec fields); the statistic is measure(upper) - measure(lower) of one seed,
-  to exceed `margin` (default 0); with `ratio = true` it is the ratio, to exceed `margin` (default 1). With
-  `at_equal_error = true` the measure is the name of a course along the training, and both runs are read where
-  they first reach the larger of the two least errors.
+  to exceed `margin` (default 0); with `ratio = true` it is the ratio, to exceed `margin` (default 1), with mean and
+  interval on logarithms. With `at_equal_error = true` the measure is the name of a course along the training, and
+  both runs are read where they first reach the larger of the two least errors.
+* equivalence: as an ordering, but the statistic must lie close to "the same": with `ratio = true` from 1/`within`
+  to `within`, else from -`within` to `within`.
 * trend: `along` (a spec field; optionally only its `values`) and `statistic`, "spearman", "slope" or
   "loglog_slope" of measure against field within one seed; then the keys of value or threshold.
+
+**Scale.** What can only be positive and spreads by factors (times, steps, ranks, distances, errors, condition
+numbers) is compared by ratios and averaged on logarithms: its seeds differ by factors, so a mean and interval on the
+raw scale reach below zero and follow the largest seed. Accuracies, in or as percentages, are differences: they are
+bounded on both sides, papers quote them in points, and near 100 % a ratio of accuracies says nothing that their
+difference does not. A measure that is zero, negative or infinite in a seed has no logarithm and is said to have none.
+
+**One run.** A row needs as many seeds as `least_seeds`, and below two it has no spread: it is "one run", whatever it
+shows. Two sorts of rows are not about seeds, so that one run may decide them: identities, which hold for every
+instance inside a run or fail, and rows that say `seeds = "none"`.
 """
 
 import dataclasses
 import itertools
 import math
-import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from implicit_rank.parameters import unknown_name
-from implicit_rank.store import PROFILES, library
+from implicit_rank.claims.keys import ClaimError, check, known
+from implicit_rank.store import library
 
-KINDS = ("identity", "value", "threshold", "ordering", "trend")
-STATISTICS = ("spearman", "slope", "loglog_slope")
-_KIND_KEYS = {
-    "identity": {"at_most"},
-    "value": {"expected", "tolerance"},
-    "threshold": {"at_least", "at_most"},
-    "ordering": {"lower", "upper", "margin", "ratio", "at_equal_error"},
-    "trend": {"along", "values", "statistic", "expected", "tolerance", "at_least", "at_most"},
-}
-_REQUIRED = ("id", "where", "says", "chapter", "kind", "experiment", "measure")
-_NUMBERS = ("expected", "tolerance", "at_least", "at_most", "margin")
-
-
-class ClaimError(ValueError):
-    """A claims file is not well formed; the message names the file, the claim and what is allowed."""
+__all__ = ["Claim", "ClaimError", "load_claims", "read_claims"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +81,13 @@ class Claim:
     measure: str
     select: dict[str, Any] = dataclasses.field(default_factory=dict)
     cases: dict[str, list] = dataclasses.field(default_factory=dict)
+    question: str = "printed"
+    post_hoc: str = ""
+    superseded_by: str = ""
     least_profile: str = "paper"
     least_seeds: int = 3
     seeds: str = "mean"
+    missing: str = "undecided"
     paper_value: str | float = ""
     erratum: bool = False
     corrects: str = ""
@@ -91,6 +99,8 @@ class Claim:
     lower: dict[str, Any] = dataclasses.field(default_factory=dict)
     upper: dict[str, Any] = dataclasses.field(default_factory=dict)
     margin: float | None = None
+    within: float | None = None
+    log: bool = False
     ratio: bool = False
     at_equal_error: bool = False
     along: str = ""
@@ -102,6 +112,8 @@ class Claim:
         """The closed interval in which the statistic must lie (open at the lower end for an ordering)."""
         if self.kind == "ordering":
             return (self.margin if self.margin is not None else float(self.ratio)), math.inf
+        if self.kind == "equivalence":
+            return (1 / self.within if self.ratio else -self.within), self.within
         if self.expected is not None:
             return self.expected - self.tolerance, self.expected + self.tolerance
         return (
@@ -119,7 +131,7 @@ def load_claims(folder: str | Path | None = None) -> list[Claim]:
     """All claims of a folder (default: `store.library`'s book/claims), by paper, by chapter, then in file order.
 
     Raises ClaimError, one sentence, for anything that is not in the grammar, for an id used twice, for a
-    correction of an unknown claim and for an erratum that nothing corrects.
+    correction of an unknown claim, for an erratum that nothing corrects and for a successor that is none.
     """
     if folder is None:
         top = library()
@@ -138,13 +150,7 @@ def load_claims(folder: str | Path | None = None) -> list[Claim]:
                 f"{seen[claim.id].paper}; ids must be unique."
             )
         seen[claim.id] = claim
-    for claim in claims:
-        if claim.corrects and not (claim.corrects in seen and seen[claim.corrects].erratum):
-            raise ClaimError(
-                f"claim {claim.id!r} corrects {claim.corrects!r}, which must be the id of a claim with erratum = true."
-            )
-        if claim.erratum and not any(other.corrects == claim.id for other in claims):
-            raise ClaimError(f"claim {claim.id!r} is an erratum, so another claim must say corrects = {claim.id!r}.")
+    _check_references(claims, seen)
     return sorted(claims, key=lambda claim: (claim.paper, claim.chapter))
 
 
@@ -154,7 +160,7 @@ def read_claims(path: Path) -> list[Claim]:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ClaimError(f"{path.name} is not valid TOML: {error}.") from error
-    _known(f"{path.name}: ", "key", content, ("paper", "claim"))
+    known(f"{path.name}: ", "key", content, ("paper", "claim"))
     paper, entries = content.get("paper"), content.get("claim", [])
     if not isinstance(paper, str) or not paper.strip():
         raise ClaimError(f'{path.name} must begin with the paper\'s name, such as paper = "Sun 2021".')
@@ -163,91 +169,21 @@ def read_claims(path: Path) -> list[Claim]:
     return [_claim(path.name, number, paper, entry) for number, entry in enumerate(entries, 1)]
 
 
+def _check_references(claims: Sequence[Claim], by_id: dict[str, Claim]) -> None:
+    for claim in claims:
+        if claim.corrects and not (claim.corrects in by_id and by_id[claim.corrects].erratum):
+            raise ClaimError(
+                f"claim {claim.id!r} corrects {claim.corrects!r}, which must be the id of a claim with erratum = true."
+            )
+        if claim.erratum and not any(other.corrects == claim.id for other in claims):
+            raise ClaimError(f"claim {claim.id!r} is an erratum, so another claim must say corrects = {claim.id!r}.")
+        successor = by_id.get(claim.superseded_by)
+        if claim.superseded_by and (successor is None or successor.superseded_by):
+            raise ClaimError(
+                f"claim {claim.id!r} is superseded by {claim.superseded_by!r}, which must be the id of a claim that "
+                "is not superseded itself."
+            )
+
+
 def _claim(file: str, number: int, paper: str, entry: dict) -> Claim:
-    name = repr(entry["id"]) if isinstance(entry.get("id"), str) else str(number)
-    at = f"{file}, claim {name}: "
-    for key in _REQUIRED:
-        if not isinstance(entry.get(key), str) or not entry[key].strip():
-            raise ClaimError(f"{at}{key} must be given, as non-empty text.")
-    _one_of(at, "kind", entry["kind"], KINDS)
-    common = {field.name for field in dataclasses.fields(Claim)} - set().union(*_KIND_KEYS.values())
-    allowed = common - {"paper"} | _KIND_KEYS[entry["kind"]]
-    _known(f"{at}in a claim of kind {entry['kind']!r}, ", "key", entry, sorted(allowed))
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry["id"]):
-        raise ClaimError(f"{at}id must be of lowercase letters and digits joined by hyphens.")
-    _check_common(at, entry)
-    _check_kind(at, entry)
-    entry = {key: float(value) if key in _NUMBERS else value for key, value in entry.items()}
-    return Claim(paper=paper, **entry)
-
-
-def _check_common(at: str, entry: dict) -> None:
-    _one_of(at, "least_profile", entry.get("least_profile", "paper"), PROFILES)
-    _one_of(at, "seeds", entry.get("seeds", "mean"), ("mean", "each"))
-    least = entry.get("least_seeds", 3)
-    if not isinstance(least, int) or isinstance(least, bool) or least < 1:
-        raise ClaimError(f"{at}least_seeds must be an integer of at least 1, not {least!r}.")
-    for key in ("erratum", "ratio", "at_equal_error"):
-        if not isinstance(entry.get(key, False), bool):
-            raise ClaimError(f"{at}{key} must be true or false, not {entry[key]!r}.")
-    for key in ("corrects", "note"):
-        if not isinstance(entry.get(key, ""), str):
-            raise ClaimError(f"{at}{key} must be text, not {entry[key]!r}.")
-    value = entry.get("paper_value", "")
-    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-        raise ClaimError(f"{at}paper_value must be a number or text, not {value!r}.")
-    for key in ("select", "cases", "lower", "upper"):
-        if not isinstance(entry.get(key, {}), dict):
-            raise ClaimError(f"{at}{key} must be a table such as {{depth = 16}}, not {entry[key]!r}.")
-        if "profile" in entry.get(key, {}):
-            raise ClaimError(f"{at}{key} must not name the profile; use least_profile.")
-    for field, values in entry.get("cases", {}).items():
-        if not isinstance(values, list) or not values:
-            raise ClaimError(f"{at}cases.{field} must be a non-empty list of values, not {values!r}.")
-        if field in entry.get("select", {}):
-            raise ClaimError(f"{at}{field} must be in select or in cases, not in both.")
-
-
-def _check_kind(at: str, entry: dict) -> None:
-    kind = entry["kind"]
-    for key in _NUMBERS:
-        value = entry.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ClaimError(f"{at}{key} must be a finite number, not {value!r}.")
-    for key in ("tolerance", "margin"):
-        if entry.get(key, 0) < 0:
-            raise ClaimError(f"{at}{key} must not be negative, not {entry[key]!r}.")
-    if kind == "identity" and "at_most" not in entry:
-        raise ClaimError(f"{at}a claim of kind 'identity' needs at_most.")
-    if kind == "ordering" and not (entry.get("lower") and entry.get("upper")):
-        raise ClaimError(f"{at}a claim of kind 'ordering' needs lower and upper, tables of spec fields.")
-    if kind in ("value", "threshold", "trend"):
-        ends = "at_least" in entry or "at_most" in entry
-        whole = "expected" in entry and "tolerance" in entry
-        if ("expected" in entry) != ("tolerance" in entry) or ends == whole:
-            needs = {
-                "value": "expected and tolerance",
-                "threshold": "at_least or at_most (or both)",
-                "trend": "either expected and tolerance, or at_least or at_most",
-            }[kind]
-            raise ClaimError(f"{at}a claim of kind {kind!r} needs {needs}.")
-        if entry.get("at_least", -math.inf) > entry.get("at_most", math.inf):
-            raise ClaimError(f"{at}at_least must not exceed at_most.")
-    if kind == "trend":
-        if not isinstance(entry.get("along"), str) or not entry["along"]:
-            raise ClaimError(f"{at}a claim of kind 'trend' needs along, the name of a spec field.")
-        _one_of(at, "statistic", entry.get("statistic"), STATISTICS)
-        values = entry.get("values", [0, 1, 2])
-        if not isinstance(values, list) or len(set(map(str, values))) < 3:
-            raise ClaimError(f"{at}values must be a list of at least 3 different values of {entry['along']}.")
-
-
-def _one_of(at: str, key: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ClaimError(f"{at}{key} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
-
-
-def _known(at: str, what: str, given: Iterable[str], allowed: Iterable[str]) -> None:
-    for name in given:
-        if name not in allowed:
-            raise ClaimError(at + unknown_name(what, name, allowed))
+    return Claim(paper=paper, **check(file, number, entry, {field.name for field in dataclasses.fields(Claim)}))

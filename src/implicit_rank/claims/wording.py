@@ -63,6 +63,8 @@ def accepted(judgement: Judgement) -> str:
     low, high = claim.region
     if claim.kind == "ordering":
         shown = f"> {number(low)}"
+    elif claim.kind == "equivalence":
+        shown = f"{number(low)} to {number(high)}"
     elif claim.expected is not None:
         shown = f"{number(claim.expected)} ± {number(claim.tolerance)}"
     elif math.isinf(high):
@@ -73,6 +75,7 @@ def accepted(judgement: Judgement) -> str:
         shown = f"{number(low)} to {number(high)}"
     what = {
         "ordering": "ratio " if claim.ratio else "difference ",
+        "equivalence": "ratio " if claim.ratio else "difference ",
         "identity": "largest ",
         "trend": {"spearman": "rank correlation ", "slope": "slope ", "loglog_slope": "log-log slope "}.get(
             claim.statistic, ""
