@@ -15,7 +15,7 @@ from scipy import stats
 from implicit_rank import claims
 from implicit_rank.claims import wording
 from implicit_rank.claims.grammar import Claim
-from implicit_rank.claims.verdicts import combine, estimate, judge_each, judge_interval, trend
+from implicit_rank.claims.verdicts import combine, estimate, judge_each, judge_estimate, judge_interval, trend
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.parameters import option
 from implicit_rank.store import Spec, Store
@@ -94,11 +94,56 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert 0.935 < np.mean(covered) < 0.965
 
 
+def test_the_range_covers_the_median_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    found = [estimate([*rng.exponential(size=3), math.inf]) for _ in range(2000)]  # never: above the median surely
+    assert found[0].coverage == 0.875
+    draws = rng.exponential(size=(4000, 4))
+    assert np.mean((draws.min(1) <= math.log(2)) & (math.log(2) <= draws.max(1))) == pytest.approx(0.875, abs=0.015)
+
+
+def test_an_interval_stays_where_the_truth_must_be():
+    values = [-1, -0.9, -0.8]
+    free, bound = estimate(values), estimate(values, limits=(-1, 1))
+    assert free.interval[0] < -1
+    assert bound.interval == (-1, free.interval[1])
+    rng = np.random.default_rng(1)
+    pairs = [(estimate(v), estimate(v, limits=(-1, 1))) for v in rng.uniform(-1, 0.2, size=(500, 3))]
+    for wide, cut in pairs:  # whatever lies within the limits is covered by both or by neither
+        assert all(
+            (wide.interval[0] <= x <= wide.interval[1]) == (cut.interval[0] <= x <= cut.interval[1])
+            for x in np.linspace(-1, 1, 21)
+        )
+
+
+def test_one_run_decides_nothing():
+    inside, outside = (f"it lies {side} the accepted region" for side in ("inside", "outside"))
+    assert judge_estimate(estimate([8]), (7, 9)) == ("one run", inside)
+    assert judge_estimate(estimate([0]), (0, math.inf), open_below=True) == ("one run", outside)
+    assert judge_each({3: 8.0}, (8.5, 9)) == ("one run", outside)
+    assert judge_each({3: math.nan}, (8.5, 9)) == ("one run", outside)
+
+
+def test_few_seeds_with_a_never_decide_nothing():
+    never = [5.0, math.inf, math.inf]
+    reason = "the range of 3 seeds covers the median with 75 %, less than 95 %"
+    assert judge_estimate(estimate(never), (1, math.inf)) == ("inconclusive", reason)
+    assert judge_estimate(estimate([math.inf] * 5), (1, math.inf))[0] == "inconclusive"
+    assert judge_estimate(estimate([*never, 6, 7, 8]), (1, math.inf)) == ("reproduced", "")  # 96.9 %
+    assert judge_each(dict(enumerate(never)), (1, math.inf))[0] == "reproduced"
+    assert judge_each({0: 8.0, 1: math.nan}, (7, 9)) == ("partly", "holds in 1 of 2 seeds, not in seed 1")
+
+
 def test_special_samples():
     assert estimate([8, 8, 8]) == dataclasses.replace(estimate([8.0]), n=3, spread=0.0)
     assert estimate([8]).spread is None
     assert estimate([math.inf, math.inf]).interval == (math.inf, math.inf)
-    assert estimate([5, math.inf, 7]).interval == (5, math.inf)
+    never = estimate([5, math.inf, 7])
+    assert (never.estimate, never.interval, never.coverage) == (7, (5, math.inf), 0.75)
+    assert estimate([math.inf] * 6).coverage == 1 - 1 / 32
+    assert estimate([2, 0, 4], logarithmic=True).interval == (0, 4)  # what is divided by "never"
+    with pytest.raises(ValueError, match="not negative"):
+        estimate([2, -1, 4], logarithmic=True)
     logarithmic = estimate([1, 10, 100], logarithmic=True)
     assert logarithmic.estimate == pytest.approx(10)
     assert logarithmic.interval[0] * logarithmic.interval[1] == pytest.approx(100)
@@ -139,6 +184,8 @@ def test_combinations():
     assert combine([reproduced, unclear]) == unclear
     assert combine([fails, unclear]) == unclear
     assert combine([partly, reproduced]) == partly
+    assert combine([reproduced, "one run"]) == combine([unclear, "one run"]) == "one run"
+    assert combine([reproduced, fails, "one run"]) == partly
     for other in (reproduced, fails, unclear, partly):
         assert combine([other, absent]) == absent
     for several in itertools.permutations([reproduced, fails, unclear]):
@@ -273,6 +320,36 @@ def test_each_seed_by_itself(store):
     assert verdict(store, claim(seeds="each")) == ("reproduced", "")
 
 
+def test_a_seed_without_a_number_may_count_as_failing(store):
+    put(store, [8, math.nan, 8])
+    assert verdict(store, claim(seeds="each"))[0] == "inconclusive"
+    fails = claim(seeds="each", missing="fails")
+    assert verdict(store, fails) == ("partly", "holds in 2 of 3 seeds, not in seed 1")
+    assert wording.ours(claims.judge(fails, store, FREE)) == ["8 (no number in 1 of 3)"]
+    put(store, [math.nan] * 3)
+    assert verdict(store, fails) == ("not reproduced", "holds in 0 of 3 seeds")
+    assert wording.ours(claims.judge(fails, store, FREE)) == ["no number"]
+
+
+def test_one_run_is_one_run_unless_nothing_is_drawn_at_random(store):
+    put(store, [8])
+    inside = "it lies inside the accepted region"
+    assert verdict(store, claim(least_seeds=1)) == ("one run", inside)
+    assert verdict(store, claim(least_seeds=1, seeds="each")) == ("one run", inside)
+    exact = claim(least_seeds=1, seeds="none")
+    assert verdict(store, exact) == ("reproduced", "")
+    assert wording.basis(claims.judge(exact, store, FREE)) == "nothing drawn at random, paper profile"
+    assert verdict(store, dataclasses.replace(exact, expected=9.0)) == ("not reproduced", "")
+    assert verdict(store, claim("identity", at_most=9, least_seeds=1)) == ("reproduced", "")
+    put(store, [8, 8.1])
+    found, reason = verdict(store, exact)
+    assert (found, reason[-46:]) == ("inconclusive", "but differs between seeds 0, 1 (paper profile)")
+    put(store, [8, 8, 8], depth=8)
+    put(store, [8], depth=9)
+    found = verdict(store, claim(cases={"depth": [8, 9]}, least_seeds=1))
+    assert found == ("one run", f"holds for depth 8; one run for depth 9 ({inside})")
+
+
 def test_identity_takes_the_worst_run(store):
     put(store, [1e-15, 1e-12, 1e-14], depth=2)
     put(store, [1e-15, 1e-10, 1e-14], depth=3)
@@ -290,7 +367,7 @@ def test_what_a_run_says_it_could_not_measure_was_not_run(store):
     put(store, [math.nan], depth=7)
     found = {n: verdict(store, claim(select={"depth": n}, least_seeds=1)) for n in (3, 5, 7)}
     assert found[3] == ("not run", "not measured: the weights were not there")
-    assert found[5][0] == "reproduced"  # a note on what was measured changes nothing
+    assert found[5][0] == "one run"  # a note on what was measured changes nothing
     assert found[7] == ("inconclusive", "value has no value in seed 0 (paper profile)")  # without a word of why
 
 
@@ -346,7 +423,12 @@ def test_ordering_by_ratio_and_with_what_never_happens(store):
     assert judgement.verdict == "reproduced"
     assert judgement.estimate == pytest.approx((2.9 * 3.05 * 3) ** (1 / 3))
     put(store, [math.inf] * 3, alpha=2)
-    assert verdict(store, claim("ordering"))[0] == "reproduced"
+    for ratio in (False, True):
+        assert verdict(store, claim("ordering", ratio=ratio, seeds="each"))[0] == "reproduced"
+        back = claim("ordering", ratio=ratio, seeds="each", lower={"alpha": 2}, upper={"alpha": 1})
+        assert verdict(store, back)[0] == "not reproduced"
+        found, reason = verdict(store, claim("ordering", ratio=ratio))
+        assert (found, reason) == ("inconclusive", "the range of 3 seeds covers the median with 75 %, less than 95 %")
     put(store, [math.inf, 20, 30], alpha=1)
     assert verdict(store, claim("ordering")) == ("inconclusive", "value has no value in seed 0 (paper profile)")
     put(store, [5, 5, 5, 5], alpha=2)
@@ -652,7 +734,10 @@ def test_numbers_are_readable():
     assert wording.numbers(estimate([8, 8, 8])) == "8"
     assert wording.numbers(estimate([1, 1 + 1e-7, 1 - 1e-7])) == "1 ± 2e-07"
     assert wording.numbers(estimate([2100, 2900, 3300])) == "2800 [1200, 4300]"
-    assert wording.numbers(estimate([5, math.inf])) == "5 to ∞"
+    assert wording.numbers(estimate([5, math.inf])) == "5 to ∞ (range of 2 seeds covers the median with 50 %)"
+    assert wording.numbers(estimate([1, 10, 100], logarithmic=True)) == "10 [0.033, 3000]"
+    assert wording.numbers(estimate([1.5, 1.7, 1.6], logarithmic=True)) == "1.60 [1.37, 1.87]"
+    assert wording.numbers(estimate([1e-9, 2e-9, 3e-9], logarithmic=True)) == "1.8e-09 [4.6e-10, 7.2e-09]"
     assert wording.numbers(estimate([1e-9, 2e-9, 3e-9])) == "2e-09 [-4.84e-10, 4.48e-09]"
 
 

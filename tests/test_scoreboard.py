@@ -50,6 +50,7 @@ def judgements():
         made("four", "inconclusive", (6, 8, 10), paper="Bao 2020"),
         made("five", "reproduced", (8, 8, 8), corrects="three", paper_value=8),
         made("six", "partly", (8, 8, 7), seeds="each"),
+        made("seven", "one run", (9,)),
     ]
 
 
@@ -123,7 +124,7 @@ def test_every_row_says_everything(judgements):
         "in each seed",
     ):
         assert said in text, said
-    for symbol, verdict in zip("✔◐✘?○", VERDICTS, strict=True):
+    for symbol, verdict in zip("✔◐✘?①○", VERDICTS, strict=True):
         assert f"{symbol} {verdict}" in text  # never colour alone
     cells = [attrs for tag, attrs in checker.elements if tag == "td"]
     assert len(cells) == 5 * len(judgements)
@@ -159,7 +160,7 @@ def test_a_chapter_without_claims_can_be_built():
 
 def test_counts_and_errata(judgements):
     assert repr(claims.counts(judgements)).splitlines()[-1] == (
-        "All: 6 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 inconclusive, 1 not run"
+        "All: 7 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 inconclusive, 1 one run, 1 not run"
     )
     text = " ".join(parse(claims.errata(judgements)).text)
     assert text.index("Figure three") < text.index("Figure five")
@@ -220,16 +221,16 @@ def test_sorting_and_filtering_in_a_browser(judgements, tmp_path):
     done = subprocess.run([BROWSER, *words], capture_output=True, text=True, timeout=180, check=True)
     lines = dict(line.split(": ", 1) for line in re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)[1].splitlines())
     assert lines == {
-        "first": "one two three four five six",
-        "verdict": "one five six three four two ascending",
-        "back": "two four three six one five descending",
-        "listed": "one two three four five six 1",
-        "text": "one 1 of 6 claims shown",
-        "phrase": "one two three four five six",  # all are of chapter 2
-        "no phrase": "one two three four five six",  # nowhere together, but each word in every row
-        "more": "one two three four five six",  # the experiment, which stands in no cell; hyphens do not matter
-        "found": "three six four five one two",  # by its number; what has none is last ...
-        "least first": "one four five six three two",  # ... both ways
+        "first": "one two three four five six seven",
+        "verdict": "one five six three four seven two ascending",
+        "back": "two seven four three six one five descending",
+        "listed": "one two three four five six seven 1",
+        "text": "one 1 of 7 claims shown",
+        "phrase": "one two three four five six seven",  # all are of chapter 2
+        "no phrase": "one two three four five six seven",  # nowhere together, but each word in every row
+        "more": "one two three four five six seven",  # the experiment, which stands in no cell; hyphens do not matter
+        "found": "three six four five one seven two",  # by its number; what has none is last ...
+        "least first": "seven one four five six three two",  # ... both ways
         "chosen": "one five",
         "none": "",
         "paper": "two four",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from implicit_rank.claims.grammar import Claim
-from implicit_rank.claims.verdicts import Estimate, estimate, judge_each, judge_interval, trend
+from implicit_rank.claims.verdicts import Estimate, estimate, judge_each, judge_estimate, judge_interval, trend
 from implicit_rank.experiments.kit.run_ranks import at_common_error
 from implicit_rank.experiments.register import Experiment
 from implicit_rank.store import PROFILES, Record, Store, spec_hash
@@ -60,7 +60,7 @@ class Evidence:
 
     def case(self, setting: dict[str, Any], profile: str) -> Case:
         """The verdict of one case at one profile."""
-        claim, label = self.claim, label_of(setting)
+        label = label_of(setting)
         try:
             groups = self._groups(setting, profile)
             values = self._statistics(groups, profile)
@@ -72,30 +72,41 @@ class Evidence:
             "stale": any(record.stale for record in records),
             "values": values,
         }
+        problem = self._unfit(values)
+        if problem:
+            return Case(label, "inconclusive", f"{problem} ({profile} profile)", **used)
+        verdict, reason, numbers = self._judge(values)
+        return Case(label, verdict, reason, numbers, **used)
+
+    def _unfit(self, values: dict[int, float]) -> str:
+        """Why these numbers cannot be judged; empty if they can."""
+        claim = self.claim
         lacking = [seed for seed, value in values.items() if math.isnan(value)]
-        if lacking:
+        if lacking and claim.missing != "fails":
             what = f"the ratio of {claim.measure}" if claim.ratio else claim.measure
-            reason = f"{what} has no value in {_seeds(lacking)} ({profile} profile)"
-            return Case(label, "inconclusive", reason, **used)
+            return f"{what} has no value in {_seeds(lacking)}"
         powerless = [seed for seed, value in values.items() if claim.log and value <= 0]
         if powerless:
-            reason = (
-                f"{claim.measure} is not positive in {_seeds(powerless)}, so it has no logarithm ({profile} profile)"
-            )
-            return Case(label, "inconclusive", reason, **used)
-        open_below = claim.kind == "ordering"
+            return f"{claim.measure} is not positive in {_seeds(powerless)}, so it has no logarithm"
+        if claim.seeds == "none" and len(set(values.values())) > 1:
+            return f"{claim.measure} is said to draw nothing at random, but differs between {_seeds(list(values))}"
+        return ""
+
+    def _judge(self, values: dict[int, float]) -> tuple[str, str, Estimate | None]:
+        """(verdict, reason, numbers) of one number per seed."""
+        claim, open_below = self.claim, self.claim.kind == "ordering"
         if claim.kind == "identity":
             worst = max(values.values())
             numbers = Estimate(worst, None, (worst, worst), len(values))
-            verdict, reason = judge_interval(numbers.interval, claim.region)
-        else:
-            numbers = estimate(list(values.values()), logarithmic=claim.ratio or claim.log)
-            verdict, reason = (
-                judge_each(values, claim.region, open_below)
-                if claim.seeds == "each"
-                else judge_interval(numbers.interval, claim.region, open_below)
-            )
-        return Case(label, verdict, reason, numbers, **used)
+            return *judge_interval(numbers.interval, claim.region), numbers
+        there = [value for value in values.values() if not math.isnan(value)]
+        limits = (-1.0, 1.0) if claim.statistic == "spearman" else (-math.inf, math.inf)
+        numbers = estimate(there, claim.ratio or claim.log, limits) if there else None
+        if claim.seeds == "each":
+            return *judge_each(values, claim.region, open_below), numbers
+        if claim.seeds == "none":
+            return *judge_interval(numbers.interval, claim.region, open_below), numbers
+        return *judge_estimate(numbers, claim.region, open_below), numbers
 
     def _groups(self, setting: dict[str, Any], profile: str) -> list[list[Record]]:
         """The runs of a case: one group, or lower and upper of a comparison."""
@@ -167,7 +178,8 @@ class Evidence:
             return measured[0]
         lower, upper = measured
         if self.claim.ratio:
-            return upper / lower if lower > 0 and upper > 0 and lower + upper < math.inf else math.nan
+            # of two times, one of which is "never", infinity or 0
+            return upper / lower if lower > 0 and upper > 0 and min(lower, upper) < math.inf else math.nan
         return upper - lower  # NaN when neither ever got there
 
     def _trends(self, records: list[Record]) -> dict[int, float]:

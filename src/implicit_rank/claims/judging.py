@@ -86,11 +86,12 @@ def _reason(cases: list[Case]) -> str:
         "partly": "partly for",
         "not reproduced": "fails for",
         "inconclusive": "undecided for",
+        "one run": "one run for",
         "not run": "not run for",
     }
     groups: dict[tuple, list[str]] = {}
     for case in cases:
-        shown = case.reason if case.verdict in ("not run", "inconclusive", "partly") else ""
+        shown = case.reason if case.verdict in ("not run", "one run", "inconclusive", "partly") else ""
         groups.setdefault((list(words).index(case.verdict), shown), []).append(case.label)
     parts = []
     for (rank, reason), labels in sorted(groups.items()):

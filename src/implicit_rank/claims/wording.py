@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from implicit_rank.claims.judging import Judgement, join_labels
-from implicit_rank.claims.verdicts import VERDICTS, Estimate
+from implicit_rank.claims.verdicts import VERDICTS, Estimate, covers
 
-SYMBOLS = {"reproduced": "✔", "partly": "◐", "not reproduced": "✘", "inconclusive": "?", "not run": "○"}
+SYMBOLS = dict(zip(VERDICTS, "✔◐✘?①○", strict=True))
 
 
 def number(value: float) -> str:
@@ -24,11 +24,20 @@ def numbers(found: Estimate, values: Sequence[float] | None = None) -> str:
 
     Given the single `values`, their range instead: what counts when each seed is judged by itself.
     """
-    low, high = (min(values), max(values)) if values else found.interval
+    if values:
+        there = [value for value in values if not math.isnan(value)]
+        absent = f" (no number in {len(values) - len(there)} of {len(values)})" if len(there) < len(values) else ""
+        return _range(min(there), max(there)) + absent
+    low, high = found.interval
+    if math.isinf(low) or math.isinf(high) or (found.logarithmic and low == 0):
+        return _range(low, high) + (f" ({covers(found)})" if found.coverage else "")
     if low == high:
         return number(low)
-    if values or math.isinf(high - low):
-        return f"{number(low)} to {number(high)}"
+    if found.logarithmic:
+        digits = max(2, 2 - math.floor(math.log10(math.log(high / low) / 2)))
+        if digits < 7:
+            shown = [_significant(value, digits) for value in (found.estimate, low, high)]
+            return f"{shown[0]} [{shown[1]}, {shown[2]}]"
     decimals = 1 - math.floor(math.log10((high - low) / 2))
     if -5 <= decimals <= 4:
         shown = [f"{round(value, decimals):.{max(decimals, 0)}f}" for value in (found.estimate, low, high)]
@@ -36,6 +45,16 @@ def numbers(found: Estimate, values: Sequence[float] | None = None) -> str:
     if abs(found.estimate) > 1e3 * (high - low):  # the ends would read like the estimate
         return f"{number(found.estimate)} ± {(high - low) / 2:.1g}"
     return f"{found.estimate:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _range(low: float, high: float) -> str:
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
+
+
+def _significant(value: float, digits: int) -> str:
+    """A positive number to so many digits, without an exponent where that reads better."""
+    decimals = digits - 1 - math.floor(math.log10(value))
+    return f"{round(value, decimals):.{max(decimals, 0)}f}" if -5 <= decimals <= 6 else f"{value:.{digits}g}"
 
 
 def ours(judgement: Judgement) -> list[str]:
@@ -53,6 +72,8 @@ def basis(judgement: Judgement) -> str:
     sizes = sorted({case.numbers.n for case in judgement.cases if case.numbers})
     if not sizes:
         return ""
+    if judgement.claim.seeds == "none":
+        return f"nothing drawn at random, {judgement.profile} profile"
     seeds = f"{sizes[0]} to {sizes[-1]} seeds" if len(sizes) > 1 else f"{sizes[0]} seed{'s' * (sizes[0] != 1)}"
     return f"{seeds}, {judgement.profile} profile"
 
