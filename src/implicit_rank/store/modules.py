@@ -21,6 +21,7 @@ MODULES: dict[str, str] = {
         "greedy_images_registered": "greedy_images.registered",
         "irmae_images": "irmae_images.experiment",
         "irmae_images_celeba": "irmae_images.celeba",
+        "irmae_images_epoch": "irmae_images.first_epoch",
         "irmae_images_full": "irmae_images.full",
         "irmae_images_registered": "irmae_images.registered",
         "irmae_images_precision": "irmae_images.precision",

@@ -32,6 +32,11 @@ def compensation(record: Record) -> float:
     return float(-np.polyfit(x, y, 1)[0])
 
 
+def tail(record: Record) -> float:
+    """How far the spectrum goes on below its 1 %: the count in the code matrix over that in the covariance."""
+    return record.scalars["rank_codes"] / record.scalars["rank_covariance"]
+
+
 MEASURES: dict[str, Measure] = scalars(
     (
         "error_test",
@@ -45,7 +50,7 @@ MEASURES: dict[str, Measure] = scalars(
         "probe_1000",
     )
 )
-MEASURES |= {"compensation": compensation}
+MEASURES |= {"compensation": compensation, "tail": tail}
 MEASURES |= {
     f"{name}_at_{error:g}": lambda record, course=course, error=error: at_error(record, error, course)
     for name, course in (("rank", "rank_covariance"), ("rank_codes", "rank_codes"))

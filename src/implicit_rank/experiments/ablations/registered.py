@@ -7,7 +7,7 @@ epochs do here what twelve did in `ablations`. Probes are judged on all 10,000 t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from implicit_rank.experiments.ablations import experiment as ablations
@@ -33,7 +33,10 @@ class AblationsRegistered(ablations.Ablations):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[AblationsRegistered]:
-    """All variants of Figures 9 to 11, those of the figures first; the smaller profiles only show that it runs."""
+    """All variants of Figures 9 to 11, those of the figures first, then these from He's start of the convolutions.
+
+    The smaller profiles only show that it runs.
+    """
     changes = {"profile": profile, "conv_start": "zero-output-bias"}
     if profile != "paper":
         base = AblationsRegistered(**ablations.set_up("smoke").to_dict() | changes)
@@ -42,7 +45,8 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     base = AblationsRegistered(**ablations.set_up("paper").to_dict() | changes)
     rest = tuple(name for name in ablations.VARIANTS if name not in ablations.FIGURED)
     seeds = tuple(seeds or SEEDS)
-    return ablations.family(base, ablations.FIGURED, seeds) + ablations.family(base, rest, seeds)
+    he = ablations.family(replace(base, conv_start="he"), ablations.FIGURED, seeds)
+    return ablations.family(base, ablations.FIGURED, seeds) + ablations.family(base, rest, seeds) + he
 
 
 def run(
