@@ -12,7 +12,7 @@ from implicit_rank.evaluate import principal_errors
 from implicit_rank.experiments.greedy_images import alpha as greedy_images_alpha
 from implicit_rank.experiments.greedy_images import experiment as family
 from implicit_rank.experiments.greedy_images import full as greedy_images_full
-from implicit_rank.experiments.greedy_images import measures
+from implicit_rank.experiments.greedy_images import measures, twins
 from implicit_rank.experiments.greedy_images.chapter import GreedyImagesChapter, first_images, principal_curve
 from implicit_rank.experiments.greedy_images.evaluation import exact, labels_of
 from implicit_rank.figures.greedy_images import figures, more, tables
@@ -135,6 +135,19 @@ def test_singular_values_that_leave_are_timed():
     record = made(singular_effective_course=course, epochs=[0, 1, 2, 3])
     assert measures.leaving_times(record).tolist() == [1, 2]
     assert measures.grown(record).tolist() == [0, 1, 2, 2]
+
+
+def test_twins_start_as_one_and_differ_where_the_numbers_do():
+    found = {(r.spec["way"], r.spec["alpha"]): r for r in recorded(twins.run(twins.presets("smoke")))}
+    assert set(found) == {(way, 10.0) for way in twins.WAYS} | {(way, 30.0) for way in twins.AT_30}
+    one, other = (twins.start(twins.GreedyImagesTwins(way=way)).effective_matrix() for way in ("alpha", "rate"))
+    assert torch.allclose(one, other, atol=1e-5)
+    for way in ("float64", "rate-epsilon"):
+        assert found[way, 10.0].scalars["error"] == pytest.approx(found["alpha", 10.0].scalars["error"], rel=1e-5)
+    # the gradients of W are alpha times smaller than those of What, and feel epsilon
+    assert found["rate", 10.0].scalars["error"] != pytest.approx(found["alpha", 10.0].scalars["error"], rel=1e-4)
+    lost = found["rate-squared", 30.0]
+    assert twins.MEASURES["diverged"](lost) == 1 and math.isnan(twins.MEASURES["error"](lost))
 
 
 def test_alpha_is_once_a_rate_under_adam_and_squared_under_descent():

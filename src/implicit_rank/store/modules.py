@@ -19,6 +19,7 @@ MODULES: dict[str, str] = {
         "greedy_images_alpha": "greedy_images.alpha",
         "greedy_images_full": "greedy_images.full",
         "greedy_images_registered": "greedy_images.registered",
+        "greedy_images_twins": "greedy_images.twins",
         "irmae_images": "irmae_images.experiment",
         "irmae_images_celeba": "irmae_images.celeba",
         "irmae_images_epoch": "irmae_images.first_epoch",
