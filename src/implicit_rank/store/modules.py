@@ -11,6 +11,7 @@ MODULES: dict[str, str] = {
         "ablations": "ablations.experiment",
         "ablations_full": "ablations.full",
         "ablations_registered": "ablations.registered",
+        "brockett": "conditioning.brockett",
         "conditioning": "conditioning.experiment",
         "curvature": "conditioning.curvature",
         "deep_linear": "greedy_rank.deep_linear",
@@ -31,9 +32,13 @@ MODULES: dict[str, str] = {
         "known_dimension_full": "known_dimension.full",
         "known_dimension_registered": "known_dimension.registered",
         "landscape": "landscape.experiment",
+        "minima": "landscape.minima",
+        "pace": "conditioning.pace",
         "rag_start": "rotation.rag_start",
         "recovery": "recovery.experiment",
+        "recovery_new_starts": "recovery.new_starts",
         "rotation": "rotation.experiment",
+        "stability": "conditioning.stability",
     }.items()
 }
 

@@ -23,7 +23,7 @@ from implicit_rank.theory.rotation import rag_decay_rates
 
 __all__ = ["MEASURES", "Conditioning", "presets", "run"]
 
-SPECTRA = ("equal", "geometric", "clustered", "random", "adversarial", "mnist")
+SPECTRA = ("equal", "geometric", "clustered", "random", "adversarial", "near_tie", "mnist")
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,16 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
     if profile != "paper":
         widths = (3, 4) if profile == "smoke" else (2, 3, 4, 6, 8)
         drawn = seeds or ((0,) if profile == "smoke" else (0, 1))
-        fixed, searched = ("equal",), (3,) if profile == "smoke" else (3, 6)
+        fixed, searched, tied = ("equal",), (3,) if profile == "smoke" else (3, 6), (3,)
     else:
         widths, drawn = (2, 3, 4, 6, 8, 12, 16, 20, 32), seeds or (0, 1, 2, 3, 4)
         fixed, searched = ("equal", "geometric", "clustered", "mnist"), (3, 4, 6, 8, 10, 12)
+        tied = (2, 3, 4, 6, 8, 12)
     return [
         *(Conditioning(profile=profile, spectrum=name, k=k) for name in fixed for k in widths),
         *(Conditioning(profile=profile, spectrum="random", k=k, seed=seed) for k in widths for seed in drawn),
         *(Conditioning(profile=profile, spectrum="adversarial", k=k, seed=seed) for k in searched for seed in drawn),
+        *(Conditioning(profile=profile, spectrum="near_tie", k=k, seed=seed) for k in tied for seed in drawn),
     ]
 
 
@@ -80,8 +82,11 @@ def eigenvalues(spec: Conditioning) -> Tensor:
         return torch.cat([torch.linspace(10, 9.5, k - 1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)])
     if spec.spectrum == "mnist":
         return second_moments("mnist").eigenvalues[:k].clone()
-    if spec.spectrum == "random":
+    if spec.spectrum in ("random", "near_tie"):
         gaps = 0.1 + torch.rand(k, generator=generator, dtype=torch.float64)
+        if spec.spectrum == "near_tie":  # gaps[0] is s_k itself: one of the others shrinks 10 to 10,000 times
+            pair = 1 + int(torch.randint(k - 1, (), generator=generator))
+            gaps[pair] *= 10 ** -(1 + 3 * torch.rand((), generator=generator, dtype=torch.float64))
         return 10 * (gaps.cumsum(0) / gaps.sum()).flip(0)
     return adversarial_eigenvalues(k, generator)
 
@@ -100,6 +105,7 @@ def condition_numbers(s: Tensor) -> tuple[dict[str, float], dict[str, np.ndarray
         "l2_quadratic": theory.l2_bound_quadratic(s),
         "l2_rotation": theory.l2_bound_rotation(s),
         "l2_gap": theory.l2_bound_gap(s),
+        "l2_near_tie": theory.l2_bound_near_tie(s),
         "l2_sharp": theory.l2_bound_sharp(s),
         "l2_steepest_over_scaling": theory.l2_hessian_eigenvalues(s, best)[-1] / theory.scaling_curvature(s, best)[0],
         "nested_best": theory.nested_dropout_condition_number(s, prior),
@@ -159,6 +165,7 @@ SCALARS = (
     "l2_quadratic",
     "l2_rotation",
     "l2_gap",
+    "l2_near_tie",
     "l2_sharp",
     "l2_steepest_over_scaling",
     "nested_best",
@@ -174,6 +181,7 @@ MEASURES: dict[str, Measure] = scalars(SCALARS) | {
     "nested_over_sharp": _ratio("nested_best", "nested_sharp"),
     "l2_printed_over_exact": _ratio("l2_printed", "l2_best"),
     "l2_sharp_over_exact": _ratio("l2_sharp", "l2_best"),
+    "l2_near_tie_over_exact": _ratio("l2_near_tie", "l2_best"),
     "l2_printed_over_sharp": _ratio("l2_printed", "l2_sharp"),
     "nested_printed_over_exact": _ratio("nested_printed", "nested_best"),
     "nested_sharp_over_exact": _ratio("nested_sharp", "nested_best"),

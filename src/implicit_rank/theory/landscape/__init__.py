@@ -3,12 +3,14 @@
 from implicit_rank.theory.landscape.bounds import (
     best_penalties,
     l2_bound_gap,
+    l2_bound_near_tie,
     l2_bound_printed,
     l2_bound_quadratic,
     l2_bound_rotation,
     l2_bound_sharp,
     linear_penalties,
 )
+from implicit_rank.theory.landscape.brockett import brockett_cost, brockett_curvature, brockett_generator, vae_optimum
 from implicit_rank.theory.landscape.hessian import (
     class_hessian_eigenvalues,
     l2_condition_number,
@@ -27,6 +29,7 @@ from implicit_rank.theory.landscape.nested_dropout import (
     nested_dropout_loss,
     nested_dropout_prior,
 )
+from implicit_rank.theory.landscape.pace import best_momentum, factor_per_step, largest_stable_rate
 from implicit_rank.theory.landscape.plane import plane_gradient, plane_loss, plane_point, valley_ratio
 from implicit_rank.theory.landscape.stationary import (
     class_index,
@@ -36,14 +39,22 @@ from implicit_rank.theory.landscape.stationary import (
     stationary_classes,
     stationary_point,
 )
+from implicit_rank.theory.landscape.symmetry import axes_by_svd, rotation_cosine
 
 __all__ = [
+    "axes_by_svd",
+    "best_momentum",
     "best_penalties",
     "best_prior",
+    "brockett_cost",
+    "brockett_curvature",
+    "brockett_generator",
     "class_hessian_eigenvalues",
     "class_index",
     "class_loss",
+    "factor_per_step",
     "l2_bound_gap",
+    "l2_bound_near_tie",
     "l2_bound_printed",
     "l2_bound_quadratic",
     "l2_bound_rotation",
@@ -52,6 +63,7 @@ __all__ = [
     "l2_gradients",
     "l2_hessian_eigenvalues",
     "l2_loss",
+    "largest_stable_rate",
     "linear_penalties",
     "nested_dropout_bound_printed",
     "nested_dropout_bound_sharp",
@@ -67,9 +79,11 @@ __all__ = [
     "printed_stationary_point",
     "reconstruction_gradients",
     "reconstruction_loss",
+    "rotation_cosine",
     "rotation_curvature",
     "scaling_curvature",
     "stationary_classes",
     "stationary_point",
+    "vae_optimum",
     "valley_ratio",
 ]

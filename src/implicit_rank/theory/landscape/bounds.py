@@ -49,7 +49,8 @@ def l2_bound_rotation(s: Tensor) -> Tensor:
 def l2_bound_gap(s: Tensor) -> Tensor:
     """`(s_1 - s_k) / s_k^2 * sum_{i<k} (a_i + a_{i+1}) s_i s_{i+1} / (s_i - s_{i+1})`, a_i = 1 - s_k / s_i.
 
-    Unlike the others it sees every gap: it tends to infinity as two top eigenvalues approach each other.
+    It tends to infinity as two eigenvalues above s_k approach each other; the last gap it does not see, since
+    there a_{k-1} and a_k vanish as fast.
 
     Book: thm-bao-l2-gap
     """
@@ -58,12 +59,27 @@ def l2_bound_gap(s: Tensor) -> Tensor:
     return (s[0] - s[-1]) / s[-1] ** 2 * ((a[:-1] + a[1:]) * s[:-1] * s[1:] / -s.diff()).sum()
 
 
+def l2_bound_near_tie(s: Tensor) -> Tensor:
+    """`max_{i<k} s_1 s_i / (4 s_k (s_i - s_{i+1}))`, which tends to infinity as any two neighbours meet.
+
+    Where neighbours are equal to 12 digits it is infinite, like the condition number itself; all other conditions on
+    `s` are those of the other bounds.
+
+    Book: thm-bao-l2-near-tie
+    """
+    s = spectrum(s)
+    if (s > 0).all() and (-s.diff() <= 1e-12 * s[0]).any():
+        return torch.tensor(math.inf, dtype=torch.float64)
+    s = _top(s)
+    return (s[0] * s[:-1] / (4 * s[-1] * -s.diff())).max()
+
+
 def l2_bound_sharp(s: Tensor) -> Tensor:
-    """The largest of the three proved bounds; it is never below `l2_bound_printed`.
+    """The largest of the four proved bounds; it is never below `l2_bound_printed`.
 
     Book: thm-bao-l2-sharp
     """
-    return torch.stack([l2_bound_quadratic(s), l2_bound_rotation(s), l2_bound_gap(s)]).max()
+    return torch.stack([l2_bound_quadratic(s), l2_bound_rotation(s), l2_bound_gap(s), l2_bound_near_tie(s)]).max()
 
 
 def linear_penalties(s: Tensor, k: int | None = None) -> Tensor:
