@@ -12,7 +12,7 @@ from implicit_rank.evaluate import principal_errors
 from implicit_rank.experiments.greedy_images import alpha as greedy_images_alpha
 from implicit_rank.experiments.greedy_images import experiment as family
 from implicit_rank.experiments.greedy_images import full as greedy_images_full
-from implicit_rank.experiments.greedy_images import measures, twins
+from implicit_rank.experiments.greedy_images import bias, measures, twins
 from implicit_rank.experiments.greedy_images.chapter import GreedyImagesChapter, first_images, principal_curve
 from implicit_rank.experiments.greedy_images.evaluation import exact, labels_of
 from implicit_rank.figures.greedy_images import figures, more, tables
@@ -316,3 +316,14 @@ def test_without_records_figures_say_so():
         assert "No stored run" in table([])._repr_html_()
     for table in (tables.summary, tables.equal_error):
         assert "No stored run" in table({})._repr_html_()
+
+
+def test_an_output_bias_stays_where_it_was_put_and_everything_else_moves():
+    for record in recorded(bias.run(bias.presets("smoke"))):
+        start = record.spec["bias"]
+        assert record.arrays["bias"][0] == pytest.approx(start)
+        assert abs(record.arrays["bias"][-1] - start) < 0.1
+        assert record.arrays["error"][-1] < record.arrays["error"][0]
+        assert record.arrays["steps"].tolist() == [0, 26, 52, 78, 104]
+        assert bias.MEASURES["lit"](record) == record.arrays["lit"][-1]
+        assert math.isnan(bias.MEASURES["kept"](record)) == (start == 0)

@@ -18,6 +18,7 @@ MODULES: dict[str, str] = {
         "effective_update": "effective_matrix.effective_update",
         "greedy_images": "greedy_images.experiment",
         "greedy_images_alpha": "greedy_images.alpha",
+        "greedy_images_bias": "greedy_images.bias",
         "greedy_images_full": "greedy_images.full",
         "greedy_images_registered": "greedy_images.registered",
         "greedy_images_twins": "greedy_images.twins",
