@@ -16,6 +16,7 @@ MODULES: dict[str, str] = {
         "curvature": "conditioning.curvature",
         "deep_linear": "greedy_rank.deep_linear",
         "effective_update": "effective_matrix.effective_update",
+        "figure_4_data": "recovery.figure_4_data",
         "greedy_images": "greedy_images.experiment",
         "greedy_images_alpha": "greedy_images.alpha",
         "greedy_images_bias": "greedy_images.bias",
@@ -40,6 +41,11 @@ MODULES: dict[str, str] = {
         "recovery_new_starts": "recovery.new_starts",
         "rotation": "rotation.experiment",
         "stability": "conditioning.stability",
+        "recovery_registered": "recovery.registered",
+        "rivals": "rotation.rivals",
+        "rotation": "rotation.experiment",
+        "rotation_limits": "rotation.limits",
+        "rotation_prediction": "rotation.prediction",
     }.items()
 }
 

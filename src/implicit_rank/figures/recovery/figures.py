@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from implicit_rank.experiments.recovery.published import FIGURE_4
 from implicit_rank.figures.kit.style import COLOURS, DASHES, MARKERS, canvas, house, letter
 from implicit_rank.spectra import random_rotation_axis_distance
 
@@ -21,38 +22,6 @@ NAMES = {
 }
 OPTIMISERS = {"nesterov": "Nesterov momentum", "adam": "Adam", "gd": "gradient descent"}
 STYLES = {model: {"color": COLOURS[i], "linestyle": DASHES[i], "marker": MARKERS[i]} for i, model in enumerate(NAMES)}
-# steps to d_align = 0.3 read off the published Figure 4 (within 5 %)
-PAPER_FIGURE_4 = {
-    ("rag", "nesterov"): {
-        2: 850,
-        5: 3100,
-        10: 3400,
-        20: 3700,
-        50: 4100,
-        100: 7000,
-        200: 12_100,
-        300: 15_500,
-        400: 18_200,
-        500: 16_500,
-    },
-    ("nonuniform_l2", "nesterov"): {2: 120, 5: 780, 10: 3000, 20: 11_100, 50: 31_700},
-    ("deterministic_nested_dropout", "nesterov"): {2: 100, 5: 570, 10: 3400, 20: 3000, 50: 24_000},
-    ("nested_dropout", "nesterov"): {2: 90, 5: 1260, 10: 6400, 20: 24_800},
-    ("rag", "adam"): {2: 2300, 5: 2300},
-    ("nonuniform_l2", "adam"): {2: 280, 5: 900, 10: 2400, 20: 3800, 50: 6200, 100: 20_500},
-    ("deterministic_nested_dropout", "adam"): {
-        2: 310,
-        5: 900,
-        10: 1300,
-        20: 1700,
-        50: 1900,
-        100: 1200,
-        200: 1900,
-        300: 22_500,
-    },
-    ("nested_dropout", "adam"): {2: 210, 5: 2700, 10: 4500, 20: 8500},
-    ("vae", "nesterov"): {2: 2000},
-}
 
 
 def or_empty(draw: Callable) -> Callable:
@@ -140,7 +109,7 @@ def scaling(records: Sequence, level: float = 0.3, limit: int | None = None, pap
                 if not runs:
                     continue
                 _scaling_line(axis, runs, level, limit, NAMES[model], style)
-                published = PAPER_FIGURE_4.get((model, optimiser)) if paper else None
+                published = FIGURE_4.get((model, optimiser)) if paper else None
                 if published:
                     axis.plot(
                         published.keys(),
