@@ -27,9 +27,9 @@ MODULES: dict[str, str] = {
         "irmae_images_celeba": "irmae_images.celeba",
         "irmae_images_epoch": "irmae_images.first_epoch",
         "irmae_images_full": "irmae_images.full",
-        "irmae_images_registered": "irmae_images.registered",
         "irmae_images_precision": "irmae_images.precision",
         "irmae_images_protocol": "irmae_images.protocol",
+        "irmae_images_registered": "irmae_images.registered",
         "known_dimension": "known_dimension.experiment",
         "known_dimension_full": "known_dimension.full",
         "known_dimension_registered": "known_dimension.registered",
@@ -39,13 +39,12 @@ MODULES: dict[str, str] = {
         "rag_start": "rotation.rag_start",
         "recovery": "recovery.experiment",
         "recovery_new_starts": "recovery.new_starts",
-        "rotation": "rotation.experiment",
-        "stability": "conditioning.stability",
         "recovery_registered": "recovery.registered",
         "rivals": "rotation.rivals",
         "rotation": "rotation.experiment",
         "rotation_limits": "rotation.limits",
         "rotation_prediction": "rotation.prediction",
+        "stability": "conditioning.stability",
     }.items()
 }
 

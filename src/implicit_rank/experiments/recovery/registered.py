@@ -51,7 +51,6 @@ def mnist(seeds: Sequence[int] | None = None) -> list[RecoveryRegistered]:
         (replace(stochastic, optimiser="adam"), 5),
         (replace(fair, lr=0.01), 20),
         (replace(fair, model=NESTED, lr=0.06, prior="uniform"), 20),
-        (replace(base, model=L2), 7),
         (replace(base, model=L2, optimiser="adam"), 5),
         (replace(base, model=L2, lr=0.03, steps=10_000), 10),
     ]

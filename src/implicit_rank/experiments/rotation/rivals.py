@@ -162,5 +162,6 @@ def _result(spec: Rivals, j: int, descent: Descent, rate: float, table: Tensor, 
 MEASURES: dict[str, Measure] = scalars(
     ("d_align", "d_align_ordered", "d_sub", "subspace", "rate", "rate_share", "above_null")
 ) | scalars(f"reached_{level:g}" for level in LEVELS)
+MEASURES["last_decade"] = lambda run: run.scalars["reached_0.001"] - run.scalars["reached_0.01"]
 
 EXPERIMENT = Experiment(Rivals, presets, run, MEASURES)
