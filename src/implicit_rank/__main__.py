@@ -1,4 +1,7 @@
-"""Command line of the book: `python -m implicit_rank book | pair | doctor | claims | run | sweep | fetch | restamp`."""
+"""Command line of the book, `python -m implicit_rank COMMAND`.
+
+book | pair | doctor | claims | run | sweep | gpu | import | fetch | restamp
+"""
 
 import argparse
 import contextlib
@@ -6,7 +9,7 @@ import signal
 import sys
 import typing
 
-from implicit_rank.book import commands, fetch, restamp, runs, sweeps
+from implicit_rank.book import commands, fetch, gpu, restamp, runs, sweeps
 from implicit_rank.book.layout import BookError
 
 
@@ -23,6 +26,7 @@ def parser(arguments: list[str]) -> argparse.ArgumentParser:
     commands.add_to(sub)
     runs.add_to(sub)
     sweeps.add_to(sub)
+    gpu.add_to(sub)
     fetch.add_to(sub)
     restamp.add_to(sub)
     ledger = sub.add_parser("claims", help="print the verdict on every claim")

@@ -21,6 +21,7 @@ def run_command(args: argparse.Namespace) -> int:
     from implicit_rank.store import StoreError
     from implicit_rank.sweep import facts
     from implicit_rank.sweep.ensembles import portions
+    from implicit_rank.sweep.work import settled
 
     if args.experiment is None:
         members.list_experiments()
@@ -29,9 +30,7 @@ def run_command(args: argparse.Namespace) -> int:
     plan = members.prepare(args, device, f"on {device}")
     if plan is None:
         return 0
-    import torch
-
-    torch.set_flush_denormal(True)  # weights that decay below 1e-38 in float32 slow a processor tenfold
+    settled(device)
     members.one_thread(device)
     begun, saved = time.monotonic(), []
 

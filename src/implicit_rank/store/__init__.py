@@ -9,6 +9,7 @@ from implicit_rank.store.checkpoints import (
     unfinished_ensembles,
 )
 from implicit_rank.store.disk import Record, Store, filter_records, live_record
+from implicit_rank.store.exchange import TakenIn, pack_runs, take_in
 from implicit_rank.store.files import StoreError, write_text
 from implicit_rank.store.fingerprint import fingerprint, fingerprint_parts
 from implicit_rank.store.places import checkout, default_root, library
@@ -22,6 +23,7 @@ __all__ = [
     "Spec",
     "Store",
     "StoreError",
+    "TakenIn",
     "canonical_json",
     "checkout",
     "checkpoint_folder",
@@ -35,8 +37,10 @@ __all__ = [
     "fingerprint_parts",
     "library",
     "live_record",
+    "pack_runs",
     "provenance",
     "spec_hash",
+    "take_in",
     "unfinished_ensembles",
     "write_text",
 ]

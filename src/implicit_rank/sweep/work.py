@@ -38,6 +38,23 @@ def facts(result: Any, device: str) -> dict:
     return provenance(device, result.seconds, **extra, **(getattr(result, "provenance", None) or {}))
 
 
+def settled(device: str) -> None:
+    """Set what holds for a whole process that runs members: small numbers, and on a GPU which one and how exactly.
+
+    PyTorch's convolutions would round to TensorFloat-32 on CUDA; trainings say for themselves what they want, but the
+    evaluation after them must not depend on a default. Streams and graphs belong to the current GPU.
+    """
+    import torch
+
+    # weights that decay below 1e-38 in float32 slow a processor tenfold
+    torch.set_flush_denormal(True)
+    target = torch.device(device)
+    if target.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        if target.index is not None:
+            torch.cuda.set_device(target)
+
+
 def run_ensemble(
     run: Callable,
     specs: Sequence[Spec],
@@ -49,10 +66,6 @@ def run_ensemble(
 
     Returns None, or what went wrong as a sentence. What `keep` raises, and Ctrl-C, go through.
     """
-    import torch
-
-    # weights that decay below 1e-38 in float32 slow a processor tenfold
-    torch.set_flush_denormal(True)
     done, refused = set(), []
 
     def take(result) -> None:
@@ -67,6 +80,7 @@ def run_ensemble(
 
     try:
         target = str(resolve_device(device))
+        settled(target)
         for result in run(list(specs), device=target, progress=progress, on_done=take) or ():
             take(result)
     except Exception as error:
