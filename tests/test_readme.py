@@ -29,9 +29,12 @@ def test_the_score_is_the_one_computed_now():
 def test_the_score_counts_every_claim_once():
     judgements = ledger()
     rows = score_table(judgements).splitlines()[2:]
-    counts = [[int(cell) for cell in row.split("|")[2:-1]] for row in rows]
-    assert sum(row[0] for row in counts) == len(judgements)
-    assert all(row[0] == sum(row[1:]) for row in counts)
+    counts = [[int(cell) for cell in row.split("|")[3:-1]] for row in rows]
+    standing = [judgement for judgement in judgements if not judgement.claim.superseded_by]
+    assert sum(row[0] for row in counts) == len(standing)
+    assert sum(row[1] for row in counts) == sum(bool(judgement.claim.post_hoc) for judgement in standing)
+    assert all(row[0] == sum(row[2:]) for row in counts)
+    assert [row.split("|")[2].strip() for row in rows] == ["printed", "our question"] * 3
 
 
 def test_a_text_without_markers_is_left_alone():

@@ -47,10 +47,20 @@ def judgements():
         made("one", "reproduced", says='Zwölf < 13 & "so" <script>alert(1)</script>'),
         made("two", "not run", paper="Bao 2020"),
         made("three", "not reproduced", (3, 3, 3), erratum=True, paper_value="8 > 7", note="It is <b>3</b>."),
-        made("four", "inconclusive", (6, 8, 10), paper="Bao 2020"),
+        made("four", "inconclusive", (6, 8, 10), paper="Bao 2020", question="ours", post_hoc="Seeds <were> added."),
         made("five", "reproduced", (8, 8, 8), corrects="three", paper_value=8),
         made("six", "partly", (8, 8, 7), seeds="each"),
         made("seven", "one run", (9,)),
+    ]
+
+
+@pytest.fixture
+def more(judgements):
+    """The same and two rows that others supersede."""
+    return [
+        *judgements,
+        made("old", "reproduced", (8, 8, 8), superseded_by="four"),
+        made("older", "not reproduced", (3, 3, 3), superseded_by="one", question="ours", post_hoc="Set late."),
     ]
 
 
@@ -86,6 +96,7 @@ def parse(shown):
 
 def everything(judgements):
     return [
+        claims.multiplicity(judgements),
         claims.badges("02", judgements),
         claims.rows_for("02", judgements),
         claims.counts(judgements),
@@ -119,6 +130,8 @@ def test_every_row_says_everything(judgements):
         "It is <b>3</b>.",
         "erratum: fails as printed",
         "corrected form",
+        "our question: no paper prints it",
+        "post hoc: Seeds <were> added.",
         "No stored run of made at the paper profile.",
         "7 to 8",
         "in each seed",
@@ -159,13 +172,48 @@ def test_a_chapter_without_claims_can_be_built():
 
 
 def test_counts_and_errata(judgements):
-    assert repr(claims.counts(judgements)).splitlines()[-1] == (
-        "All: 7 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 inconclusive, 1 one run, 1 not run"
-    )
+    lines = repr(claims.counts(judgements)).splitlines()
+    assert lines[2] == "all, printed: 6 claims: 2 reproduced, 1 partly, 1 not reproduced, 1 one run, 1 not run"
+    assert lines[-1] == "all, our question: 1 claim: 1 inconclusive"
     text = " ".join(parse(claims.errata(judgements)).text)
     assert text.index("Figure three") < text.index("Figure five")
     assert "Figure one" not in text
     assert "No errata" in repr(claims.errata(judgements[:1]))
+
+
+def test_superseded_rows_stand_apart_and_count_nowhere(judgements, more):
+    for shown in everything(more):
+        parse(shown)
+    assert repr(claims.counts(more)).splitlines() == [
+        *repr(claims.counts(judgements)).splitlines(),
+        "2 superseded rows not counted.",
+    ]
+    assert repr(claims.badges("02", more)) == repr(claims.badges("02", judgements))
+    assert repr(claims.multiplicity(more)) == repr(claims.multiplicity(judgements))
+    assert repr(claims.scoreboard(more)).endswith("; 2 superseded, not counted")
+    assert "old " in repr(claims.scoreboard(more)).replace("[superseded by four]", "old ")
+    html = claims.scoreboard(more)._repr_html_()
+    assert html.index('id="claim-seven"') < html.index("2 superseded rows, not counted") < html.index('id="claim-old"')
+    assert '<a href="#claim-four">four</a>' in html
+    assert '<a href="scoreboard.html#claim-four">four</a>' in claims.rows_for("02", more)._repr_html_()
+    assert html.partition("<details>")[0].count("<tr ") == len(judgements)
+
+
+def test_marks_stand_beside_the_verdict_at_the_head_of_a_chapter(judgements):
+    text = " ".join(" ".join(parse(claims.badges("02", judgements)).text).split())
+    assert "7 claims tested here: 6 printed: ✔ 2 reproduced" in text
+    assert "; 1 our question: ? 1 inconclusive" in text
+    assert "? inconclusive our question post hoc The rank is 8." in text
+
+
+def test_chance_is_counted_in_intervals(judgements):
+    # of seven rows two are intervals: one and four; the others are points, seeds by themselves, or not there
+    text = repr(claims.multiplicity(judgements))
+    assert text.startswith("2 of the 7 rows are judged by 95 % intervals, 2 of them in all.")
+    assert "2.5 % of the intervals, about 0, would" in text
+    text = repr(claims.multiplicity(judgements * 20))
+    assert "40 of them in all" in text
+    assert "about 1, would" in text
 
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -193,6 +241,9 @@ set("select.by-order", "0");
 set("input", ""); set("select.by-verdict", "reproduced"); out("chosen", rows());
 set("select.by-paper", "Bao 2020"); out("none", rows());
 set("select.by-verdict", ""); out("paper", rows());
+set("select.by-paper", ""); set("select.by-question", "ours"); out("ours", rows());
+set("select.by-question", "printed"); set("select.by-mark", "post hoc"); out("printed and marked", rows());
+set("select.by-question", ""); out("marked", rows());
 heads[0].focus(); out("focus", document.activeElement === heads[0]);
 </script>
 """
@@ -234,5 +285,8 @@ def test_sorting_and_filtering_in_a_browser(judgements, tmp_path):
         "chosen": "one five",
         "none": "",
         "paper": "two four",
+        "ours": "four",
+        "printed and marked": "",
+        "marked": "four",
         "focus": "true",
     }

@@ -137,6 +137,7 @@ def test_a_claim_is_what_the_ledger_says():
     assert values.claim_text(f"{name}.ours") == "; ".join(wording.ours(judgement))
     assert values.claim_text(f"{name}.paper") == wording.paper_value(judgement)
     whole = values.claim_text(name)
+    assert not judgement.claim.post_hoc
     assert whole.endswith(f"{wording.SYMBOLS[judgement.verdict]}\u00a0{judgement.verdict}")
     assert values.claim_text(f"{name}.ours") in whole
     assert f'href="scoreboard.html#claim-{name}"' in values.claim_text(f"{name}.verdict", links=True)
@@ -149,13 +150,35 @@ def test_a_claim_is_what_the_ledger_says():
 def test_rows_of_one_kind_are_counted_by_verdict():
     rows = [j for j in ledger() if j.claim.id.startswith("jing2020-table2-vae-") and j.claim.expected is not None]
     assert len(rows) == 5
-    for verdict in ("reproduced", "not reproduced"):
+    for verdict in ("one run",):
         count = sum(judgement.verdict == verdict for judgement in rows)
         assert values.claim_text(f"jing2020-table2-vae-[1-9]*.{verdict}") == str(count) != "0"
     with pytest.raises(BookError, match="no claim has a name like 'jing2020-tabel2-\\*'"):
         values.claim_text("jing2020-tabel2-*.reproduced")
     with pytest.raises(BookError, match="unknown verdict 'reproduce'"):
         values.claim_text("jing2020-table2-vae-*.reproduce")
+
+
+def test_rows_are_counted_by_question_and_mark():
+    every = ledger()
+    standing = [j for j in every if not j.claim.superseded_by]
+    number = {name: int(values.claim_text(f"*.{name}")) for name in ("claims", "post hoc", "superseded", "one run")}
+    assert number == {
+        "claims": len(standing),
+        "post hoc": sum(bool(j.claim.post_hoc) for j in standing),
+        "superseded": len(every) - len(standing),
+        "one run": sum(j.verdict == "one run" for j in standing),
+    }
+    for what in ("claims", "not reproduced", "post hoc"):
+        both = [int(values.claim_text(f"*.{what}.{question}")) for question in ("printed", "ours")]
+        assert sum(both) == int(values.claim_text(f"*.{what}"))
+    with pytest.raises(BookError, match=r"unknown sort of question 'our' \(did you mean 'ours'"):
+        values.claim_text("*.claims.our")
+
+
+def test_a_mark_follows_the_verdict_in_prose():
+    marked = next(j for j in ledger() if j.claim.post_hoc)
+    assert values.claim_text(f"{marked.claim.id}.verdict").endswith(f"{marked.verdict}, post\u00a0hoc")
 
 
 def test_code_is_left_alone_and_a_mistake_names_page_and_line(tmp_path):

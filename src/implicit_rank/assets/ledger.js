@@ -8,8 +8,8 @@
     const body = board.querySelector("tbody");
     const rows = [...body.rows];
     const status = board.querySelector("[role=status]");
-    const [text, verdict, paper] = ["input", "select.by-verdict", "select.by-paper"].map((one) =>
-      board.querySelector(one));
+    const text = board.querySelector("input");
+    const choices = ["verdict", "paper", "question", "mark"].map((name) => [name, board.querySelector(`select.by-${name}`)]);
     const filter = () => {
       const asked = plain(text.value).trim().replace(/\s+/g, " ");
       const words = asked.split(" ").filter(Boolean);
@@ -20,14 +20,13 @@
       for (const [number, row] of rows.entries()) {
         const content = contents[number];
         const keep = (phrase ? phrase.test(content) : words.every((word) => content.includes(word)))
-          && (!verdict.value || row.dataset.verdict === verdict.value)
-          && (!paper.value || row.dataset.paper === paper.value);
+          && choices.every(([name, field]) => !field.value || row.dataset[name] === field.value);
         row.hidden = !keep;
         shown += keep;
       }
       status.textContent = `${shown} of ${rows.length} claims shown`;
     };
-    for (const field of [text, verdict, paper]) field.addEventListener("input", filter);
+    for (const field of [text, ...choices.map(([, field]) => field)]) field.addEventListener("input", filter);
     const heads = [...board.querySelectorAll("thead th")];
     const order = board.querySelector("select.by-order");    // for narrow screens, where the heads are hidden
     const sort = (column, down) => {

@@ -11,6 +11,8 @@
     {run}`04_irmae_images:ae.test_error`            a group of another chapter
     {claim}`jing2020-table2-irmae-100`              paper's value, ours and the verdict; `.paper`, `.ours`, `.verdict`
     {claim}`jing2020-table2-vae-[1-9]*.reproduced`  how many of the rows whose names fit have this verdict
+    {claim}`*.not reproduced.printed`               ... and ask what a paper prints ("printed") or what we ask ("ours")
+    {claim}`*.claims`, `*.post hoc`, `*.superseded` how many there are, are marked, and are counted nowhere else
 
 An unknown name is a BookError that names page, line and the closest name; runs that are not stored read
 "(not run yet)". Nothing is evaluated but names, numbers, text, + - * / and these functions.
@@ -252,11 +254,12 @@ def claim_text(content: str, links: bool = False) -> str:
 
     name, _, part = content.partition(".")
     if set(name) & set("*?["):
-        return str(_with_verdict(name, part))
+        return str(_counted(name, part))
     judgement = _judgements().get(name)
     if judgement is None:
         raise BookError(unknown_name("claim", name, sorted(_judgements())))
     verdict = f"{wording.SYMBOLS[judgement.verdict]}\u00a0{judgement.verdict}"
+    verdict += ", post\u00a0hoc" if judgement.claim.post_hoc else ""
     if links:
         kind = judgement.verdict.replace(" ", "-")
         verdict = f'<a class="verdict verdict-{kind}" href="scoreboard.html#claim-{name}">{verdict}</a>'
@@ -274,16 +277,26 @@ def claim_text(content: str, links: bool = False) -> str:
     return f"{printed}ours {parts['ours']}, {verdict}"
 
 
-def _with_verdict(pattern: str, verdict: str) -> int:
-    """How many of the rows whose names fit a pattern have a verdict."""
+def _counted(pattern: str, part: str) -> int:
+    """How many of the rows whose names fit a pattern have a verdict, a mark or a sort of question."""
+    from implicit_rank.claims.keys import QUESTIONS
     from implicit_rank.claims.verdicts import VERDICTS
 
-    fitting = fnmatch.filter(_judgements(), pattern)
+    fitting = [_judgements()[name] for name in fnmatch.filter(_judgements(), pattern)]
     if not fitting:
         raise BookError(f"no claim has a name like {pattern!r}")
-    if verdict not in VERDICTS:
-        raise BookError(unknown_name("verdict", verdict, VERDICTS))
-    return sum(_judgements()[name].verdict == verdict for name in fitting)
+    of_rows = {verdict: lambda j, verdict=verdict: j.verdict == verdict for verdict in VERDICTS}
+    of_rows |= {"claims": lambda j: True, "post hoc": lambda j: bool(j.claim.post_hoc), "superseded": lambda j: True}
+    what, _, question = part.partition(".")
+    if what not in of_rows:
+        raise BookError(unknown_name("verdict", what, list(of_rows)))
+    if question and question not in QUESTIONS:
+        raise BookError(unknown_name("sort of question", question, list(QUESTIONS)))
+    return sum(
+        of_rows[what](j)
+        for j in fitting
+        if bool(j.claim.superseded_by) == (what == "superseded") and question in ("", j.claim.question)
+    )
 
 
 @functools.cache

@@ -1,13 +1,14 @@
 """The claims ledger: TOML in, estimates with intervals, verdicts out; nobody types a verdict.
 
-`grammar` reads `book/claims/*.toml`, `evidence` picks the stored runs and measures them, `verdicts` holds the
-statistics, `judging` decides, `report` and `page` show the result as text and as HTML.
+`grammar` reads `book/claims/*.toml`, `keys` checks one row, `evidence` picks the stored runs and measures them,
+`verdicts` holds the statistics, `judging` decides, `tallies` counts, `report` and `page` show the result as text and
+as HTML.
 """
 
 from implicit_rank.claims.evidence import Case
 from implicit_rank.claims.grammar import Claim, ClaimError, load_claims, read_claims
 from implicit_rank.claims.judging import Judgement, judge
-from implicit_rank.claims.page import badges, counts, errata, meanings, rows_for, scoreboard
+from implicit_rank.claims.page import badges, errata, meanings, rows_for, scoreboard
 from implicit_rank.claims.report import (
     add_arguments,
     command,
@@ -18,6 +19,7 @@ from implicit_rank.claims.report import (
     verdict_table,
     write_verdicts,
 )
+from implicit_rank.claims.tallies import counts, multiplicity
 from implicit_rank.claims.verdicts import MEANING, VERDICTS
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ledger",
     "load_claims",
     "meanings",
+    "multiplicity",
     "read_claims",
     "read_verdicts",
     "rows_for",

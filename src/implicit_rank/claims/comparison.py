@@ -9,7 +9,7 @@ from html import escape
 
 from implicit_rank.claims import wording
 from implicit_rank.claims.judging import Judgement
-from implicit_rank.claims.page import Shown
+from implicit_rank.claims.shown import Shown, badge
 from implicit_rank.claims.verdicts import estimate
 
 
@@ -105,8 +105,7 @@ def _html(cell: Cell, ours: str, aside: str) -> str:
     if cell.ours:
         lines.append(f"<small>{escape(ours)}</small> <strong>{escape(cell.ours)}</strong>")
     if cell.verdict:
-        kind = cell.verdict.replace(" ", "-")
-        lines.append(f'<span class="verdict verdict-{kind}">{wording.SYMBOLS[cell.verdict]} {cell.verdict}</span>')
+        lines.append(badge(cell.verdict))
     if cell.aside:
         lines.append(f"<small>{escape(aside)}</small> {escape(cell.aside)}")
     return "".join(f'<div style="white-space:nowrap">{line}</div>' for line in lines) or "–"

@@ -7,32 +7,21 @@ into cards where there is little room.
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from implicit_rank.claims import wording
 from implicit_rank.claims.grammar import load_claims
 from implicit_rank.claims.judging import Judgement
+from implicit_rank.claims.keys import QUESTIONS
 from implicit_rank.claims.report import ledger, text_table
+from implicit_rank.claims.shown import Shown, asset, badge
+from implicit_rank.claims.tallies import tally
 from implicit_rank.claims.verdicts import MEANING, VERDICTS
 from implicit_rank.store import library
 
-_ASSETS = Path(__file__).resolve().parent.parent / "assets"
 _COLUMNS = ("Claim", "Where", "Paper says", "We find", "Verdict and why")
-
-
-class Shown:
-    """HTML with a plain-text alternative."""
-
-    def __init__(self, html: str, text: str):
-        self._html, self._text = html, text
-
-    def _repr_html_(self) -> str:
-        return f'<div class="ledger"><style>{_asset("ledger.css")}</style>{self._html}</div>'
-
-    def __repr__(self) -> str:
-        return self._text
 
 
 _NONE = Shown("<p>No claim of the ledger is tested here.</p>", "No claim of the ledger is tested here.")
@@ -41,7 +30,9 @@ _NONE = Shown("<p>No claim of the ledger is tested here.</p>", "No claim of the 
 def rows_for(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown:
     """The table of a chapter's claims ("02" or the whole file stem), for its verdict section."""
     judgements = _of_chapter(chapter) if judgements is None else judgements
-    return Shown(_table(judgements), text_table(judgements)) if judgements else _NONE
+    if not judgements:
+        return _NONE
+    return Shown(_table(wording.standing(judgements)) + _superseded(judgements), text_table(judgements))
 
 
 def badges(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown:
@@ -49,60 +40,46 @@ def badges(chapter: str, judgements: Sequence[Judgement] | None = None) -> Shown
     judgements = _of_chapter(chapter) if judgements is None else judgements
     if not judgements:
         return _NONE
-    tally = " ".join(f"{_badge(verdict, f'{n} {verdict}')}" for verdict, n in wording.count(judgements).items() if n)
+    standing = wording.standing(judgements)
     items = "".join(
-        f"<li>{_badge(j.verdict)} {escape(j.claim.says)} <small>({escape(j.claim.paper)}, "
+        f"<li>{badge(j.verdict)}{_marks(j)} {escape(j.claim.says)} <small>({escape(j.claim.paper)}, "
         f"{escape(j.claim.where)})</small></li>"
-        for j in judgements
+        for j in standing
     )
-    total = f"{len(judgements)} claim{'s' * (len(judgements) != 1)} tested here:"
-    html = f'<details><summary>{total} {tally}</summary><ul class="ledger-list">{items}</ul></details>'
-    return Shown(html, wording.summary(judgements))
-
-
-def counts(judgements: Sequence[Judgement] | None = None) -> Shown:
-    """How many claims have which verdict, per paper and in all."""
-    judgements = ledger() if judgements is None else judgements
-    papers = list(dict.fromkeys(j.claim.paper for j in judgements))
-    rows = [(paper, [j for j in judgements if j.claim.paper == paper]) for paper in papers]
-    rows += [("All", judgements)] if len(papers) > 1 else []
-    tallies = [wording.count(part) for _, part in rows]
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name, _ in rows)
-    body = "".join(
-        f'<tr><th scope="row">{_badge(verdict)}</th>'
-        + "".join(f"<td>{tally[verdict]}</td>" for tally in tallies)
-        + "</tr>"
-        for verdict in VERDICTS
+    total = f"{len(standing)} claim{'s' * (len(standing) != 1)} tested here:"
+    html = (
+        f'<details><summary>{total} {tally(standing)}</summary><ul class="ledger-list">{items}</ul></details>'
+        f"{_superseded(judgements)}"
     )
-    text = "\n".join(f"{name}: {wording.summary(part)}" for name, part in rows)
-    return Shown(
-        f'<table class="ledger-counts"><thead><tr><th scope="col">Verdict</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>",
-        text,
-    )
+    return Shown(html, wording.summary(standing))
 
 
 def scoreboard(judgements: Sequence[Judgement] | None = None) -> Shown:
     """All claims in one table that can be sorted and filtered, with the keyboard too."""
     judgements = ledger() if judgements is None else judgements
-    papers = list(dict.fromkeys(j.claim.paper for j in judgements))
+    standing = wording.standing(judgements)
+    papers = list(dict.fromkeys(j.claim.paper for j in standing))
     fields = (
         '<label>Text <input type="search" autocomplete="off"></label>'
         f'<label>Verdict <select class="by-verdict">{_options("all verdicts", VERDICTS)}</select></label>'
         f'<label>Paper <select class="by-paper">{_options("all papers", papers)}</select></label>'
+        '<label>Question <select class="by-question">'
+        f"{_options('all questions', QUESTIONS, wording.QUESTION)}</select></label>"
+        f'<label>Mark <select class="by-mark">{_options("all rows", ("post hoc", "not post hoc"))}</select></label>'
         '<label>Order <select class="by-order"></select></label>'
     )
     html = (
         f'<div class="ledger-board"><div class="ledger-filters" hidden>{fields}</div>'
-        f'<p class="dim" role="status">{len(judgements)} claims</p>{_table(judgements, True)}</div>'
-        f"<script>{_asset('ledger.js')}</script>"
+        f'<p class="dim" role="status">{len(standing)} claims</p>{_table(standing, True)}</div>'
+        f"{_superseded(judgements, True)}"
+        f"<script>{asset('ledger.js')}</script>"
     )
     return Shown(html, text_table(judgements))
 
 
 def errata(judgements: Sequence[Judgement] | None = None) -> Shown:
     """Claims that fail as printed, each beside the corrected claims that replace it."""
-    judgements = ledger() if judgements is None else judgements
+    judgements = wording.standing(ledger() if judgements is None else judgements)
     pairs = [
         (j, [other for other in judgements if other.claim.corrects == j.claim.id])
         for j in judgements
@@ -122,7 +99,7 @@ def errata(judgements: Sequence[Judgement] | None = None) -> Shown:
 
 def meanings() -> Shown:
     """What each verdict means, one line per word."""
-    items = "".join(f"<li>{_badge(verdict)} {escape(meaning)}</li>" for verdict, meaning in MEANING.items())
+    items = "".join(f"<li>{badge(verdict)} {escape(meaning)}</li>" for verdict, meaning in MEANING.items())
     text = "\n".join(f"{verdict}: {meaning}" for verdict, meaning in MEANING.items())
     return Shown(f'<ul class="ledger-list">{items}</ul>', text)
 
@@ -144,11 +121,11 @@ def _row(number: int, judgement: Judgement, whole: bool, several: bool) -> str:
     claim = judgement.claim
     found = "".join(f"<div>{escape(line)}</div>" for line in wording.ours(judgement))
     basis = f"<div><small>{wording.basis(judgement)}</small></div>" if found else ""
-    tags = (
-        "<div><small>erratum: fails as printed</small></div>"
-        if claim.erratum
-        else ("<div><small>corrected form</small></div>" if claim.corrects else "")
-    )
+    tags = "".join(f"<div><small>{escape(mark)}</small></div>" for mark in wording.marks(claim))
+    if claim.superseded_by:
+        page = "" if whole else "scoreboard.html"
+        link = f'<a href="{page}#claim-{claim.superseded_by}">{escape(claim.superseded_by)}</a>'
+        tags += f"<div><small>superseded by {link}</small></div>"
     place = f"{escape(claim.paper)}, {escape(claim.where)}" if whole or several else escape(claim.where)
     link = f"<div>{_chapter_link(claim.chapter)}</div>" if whole else ""
     reason = escape(wording.why(judgement))
@@ -162,7 +139,7 @@ def _row(number: int, judgement: Judgement, whole: bool, several: bool) -> str:
         ),
         "We find": (f"{found}{basis}" or "<div>–</div>", _first_number(judgement)),
         "Verdict and why": (
-            f"<div>{_badge(judgement.verdict)}</div>" + (f"<div>{reason}</div>" if reason else ""),
+            f"<div>{badge(judgement.verdict)}</div>" + (f"<div>{reason}</div>" if reason else ""),
             str(VERDICTS.index(judgement.verdict)),
         ),
     }
@@ -175,7 +152,9 @@ def _row(number: int, judgement: Judgement, whole: bool, several: bool) -> str:
     anchor = f' id="claim-{claim.id}"' if whole else ""
     # what one may look for without its standing in the row: the experiment and the settings of its runs
     more = " ".join(map(str, [claim.id, claim.experiment, claim.measure, *claim.select.values()]))
-    marks = f'data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}" data-more="{escape(more)}"'
+    marks = f'data-verdict="{judgement.verdict}" data-paper="{escape(claim.paper)}" '
+    marks += f'data-question="{claim.question}" data-mark="{"post hoc" if claim.post_hoc else "not post hoc"}" '
+    marks += f'data-more="{escape(more)}"'
     return f"<tr{anchor} {marks}>{rendered}</tr>"
 
 
@@ -195,16 +174,11 @@ def _side(title: str, judgement: Judgement) -> str:
     )
     reason = escape(wording.why(judgement))
     return (
-        f"<p><strong>{title}</strong> {_badge(judgement.verdict)}</p><p>{escape(judgement.claim.says)} <small>"
+        f"<p><strong>{title}</strong> {badge(judgement.verdict)}{_marks(judgement)}</p><p>{escape(judgement.claim.says)} <small>"
         f"({escape(judgement.claim.paper)}, {escape(judgement.claim.where)}; "
         f"{_chapter_link(judgement.claim.chapter)})</small></p>{measured if found else ''}"
         + (f"<p><small>{reason}</small></p>" if reason else "")
     )
-
-
-def _badge(verdict: str, text: str | None = None) -> str:
-    kind = verdict.replace(" ", "-")
-    return f'<span class="verdict verdict-{kind}">{wording.SYMBOLS[verdict]} {escape(text or verdict)}</span>'
 
 
 def _chapter_link(chapter: str) -> str:
@@ -214,9 +188,23 @@ def _chapter_link(chapter: str) -> str:
     return f'<a href="{escape(chapter)}.html">{escape(shown)}</a>' if known else escape(shown)
 
 
-def _options(everything: str, values: Sequence[str]) -> str:
+def _marks(judgement: Judgement) -> str:
+    """ "our question" and "post hoc" beside a verdict."""
+    return "".join(f' <small class="mark">{mark}</small>' for mark in wording.short_marks(judgement.claim))
+
+
+def _superseded(judgements: Sequence[Judgement], whole: bool = False) -> str:
+    """The rows that another one supersedes, folded away; empty when there are none."""
+    apart = [j for j in judgements if j.claim.superseded_by]
+    if not apart:
+        return ""
+    head = f"{len(apart)} superseded row{'s' * (len(apart) != 1)}, not counted; each names its successor"
+    return f"<details><summary>{head}</summary>{_table(apart, whole)}</details>"
+
+
+def _options(everything: str, values: Sequence[str], names: Mapping[str, str] | None = None) -> str:
     return f'<option value="">{everything}</option>' + "".join(
-        f'<option value="{escape(value)}">{escape(value)}</option>' for value in values
+        f'<option value="{escape(value)}">{escape((names or {}).get(value, value))}</option>' for value in values
     )
 
 
@@ -225,8 +213,3 @@ def _pages() -> set[str]:
     """The pages in the book's table of contents."""
     toc = (library() or Path()) / "_toc.yml"
     return set(re.findall(r"file:\s*book/(\S+)", toc.read_text(encoding="utf-8"))) if toc.is_file() else set()
-
-
-@functools.cache
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")

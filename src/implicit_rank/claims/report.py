@@ -29,7 +29,7 @@ def ledger(
     """Every claim with its verdict, computed now from the stored runs, in the order of the claims files.
 
     `paper` is a paper's name or a part of it, `chapter` a file stem or its beginning ("02"), `verdict` one of the
-    five words. Raises ClaimError for a filter that can match nothing.
+    ledger's words. Raises ClaimError for a filter that can match nothing.
     """
     claims = load_claims(folder)
     if verdict is not None and verdict not in VERDICTS:
@@ -53,7 +53,7 @@ def ledger(
 def text_table(judgements: Sequence[Judgement], width: int = 110) -> str:
     """The ledger as an aligned text table, one block per claim, and the counts."""
     rows = [
-        (f"{wording.SYMBOLS[j.verdict]} {j.verdict}", j.claim.id, f"{j.claim.paper}, {j.claim.where}")
+        (f"{wording.SYMBOLS[j.verdict]} {j.verdict}", j.claim.id, f"{j.claim.paper}, {j.claim.where}{_marked(j)}")
         for j in judgements
     ]
     first = max((len(row[0]) for row in rows), default=0)
@@ -70,7 +70,10 @@ def text_table(judgements: Sequence[Judgement], width: int = 110) -> str:
             if text
             for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent + "  ")
         ]
-    return "\n".join([*lines, "", wording.summary(judgements)]) if lines else wording.summary(judgements)
+    counted = wording.summary(wording.standing(judgements))
+    apart = len(judgements) - len(wording.standing(judgements))
+    counted += f"; {apart} superseded, not counted" if apart else ""
+    return "\n".join([*lines, "", counted]) if lines else counted
 
 
 def verdict_table(judgements: Sequence[Judgement]) -> dict[str, dict]:
@@ -146,6 +149,13 @@ def command(args: argparse.Namespace) -> str:
         if changes:
             text += "\n\nDiffers from the verdicts file (`--write` brings it up to date):\n  " + "\n  ".join(changes)
     return text
+
+
+def _marked(judgement: Judgement) -> str:
+    marks = wording.short_marks(judgement.claim)
+    if judgement.claim.superseded_by:
+        marks.append(f"superseded by {judgement.claim.superseded_by}")
+    return f" [{', '.join(marks)}]" if marks else ""
 
 
 def _numbers(case) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from implicit_rank.claims import wording
 from implicit_rank.claims.judging import Judgement
+from implicit_rank.claims.keys import QUESTIONS
 from implicit_rank.claims.verdicts import VERDICTS
 from implicit_rank.store import write_text
 from implicit_rank.store.files import read_text
@@ -16,16 +17,21 @@ END = "<!-- end of score -->"
 
 
 def score_table(judgements: Sequence[Judgement]) -> str:
-    """A Markdown table of counts, a row per paper and a column per verdict that occurs."""
-    used = [verdict for verdict in VERDICTS if any(j.verdict == verdict for j in judgements)]
-    papers = sorted({j.claim.paper for j in judgements})
+    """A Markdown table of counts: two rows a paper, what it prints and what we ask, and a column per verdict."""
+    standing = wording.standing(judgements)
+    used = [verdict for verdict in VERDICTS if any(j.verdict == verdict for j in standing)]
     lines = [
-        "| paper | claims | " + " | ".join(f"{wording.SYMBOLS[verdict]} {verdict}" for verdict in used) + " |",
-        "|---|---:|" + "---:|" * len(used),
+        "| paper | question | claims | post hoc | "
+        + " | ".join(f"{wording.SYMBOLS[verdict]} {verdict}" for verdict in used)
+        + " |",
+        "|---|---|---:|---:|" + "---:|" * len(used),
     ]
-    for paper in papers:
-        own = [j.verdict for j in judgements if j.claim.paper == paper]
-        lines.append(f"| {paper} | {len(own)} | " + " | ".join(str(own.count(verdict)) for verdict in used) + " |")
+    for paper in sorted({j.claim.paper for j in standing}):
+        for question in QUESTIONS:
+            own = [j for j in standing if (j.claim.paper, j.claim.question) == (paper, question)]
+            verdicts = [j.verdict for j in own]
+            cells = [len(own), sum(bool(j.claim.post_hoc) for j in own), *(verdicts.count(verdict) for verdict in used)]
+            lines.append(f"| {paper} | {wording.QUESTION[question]} | " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 

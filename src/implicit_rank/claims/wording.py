@@ -4,9 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from implicit_rank.claims.grammar import Claim
 from implicit_rank.claims.judging import Judgement, join_labels
 from implicit_rank.claims.verdicts import VERDICTS, Estimate, covers
 
+QUESTION = {"printed": "printed", "ours": "our question"}
 SYMBOLS = dict(zip(VERDICTS, "✔◐✘?①○", strict=True))
 
 
@@ -116,6 +118,23 @@ def paper_value(judgement: Judgement) -> str:
     """The paper's own value as text, a dash when the claim has none."""
     value = judgement.claim.paper_value
     return number(float(value)) if isinstance(value, (int, float)) else value or "–"
+
+
+def standing(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Those that count: all but the rows that another one supersedes."""
+    return [judgement for judgement in judgements if not judgement.claim.superseded_by]
+
+
+def short_marks(claim: Claim) -> list[str]:
+    """What a reader must know beside a verdict, in a word or two each."""
+    return [QUESTION["ours"]] * (claim.question == "ours") + ["post hoc"] * bool(claim.post_hoc)
+
+
+def marks(claim: Claim) -> list[str]:
+    """What sets a row apart, as its table says it."""
+    said = {"our question": "our question: no paper prints it", "post hoc": f"post hoc: {claim.post_hoc}"}
+    sort = ["erratum: fails as printed"] if claim.erratum else ["corrected form"] if claim.corrects else []
+    return sort + [said[mark] for mark in short_marks(claim)]
 
 
 def count(judgements: Sequence[Judgement]) -> dict[str, int]:
