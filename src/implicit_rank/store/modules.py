@@ -29,7 +29,6 @@ MODULES: dict[str, str] = {
         "irmae_images_epoch": "irmae_images.first_epoch",
         "irmae_images_full": "irmae_images.full",
         "irmae_images_gpu": "irmae_images.gpu",
-        "irmae_images_registered": "irmae_images.registered",
         "irmae_images_precision": "irmae_images.precision",
         "irmae_images_protocol": "irmae_images.protocol",
         "irmae_images_registered": "irmae_images.registered",
