@@ -97,6 +97,16 @@ def test_an_interval_is_the_ledgers(groups):
     assert values.run_text("interval(plain.error)", groups) == wording.numbers(estimate([1.0, 11.0, 21.0]))
 
 
+def test_an_interval_of_what_is_positive_stays_positive(groups):
+    from implicit_rank.claims.verdicts import estimate
+
+    shown = values.run_text("log_interval(plain.error)", groups)
+    assert shown == wording.numbers(estimate([1.0, 11.0, 21.0], logarithmic=True))
+    assert shown.startswith("6.1 [0.")
+    with pytest.raises(BookError, match="numbers that are not negative"):
+        values.run_text("log_interval(plain.error - 5)", groups)
+
+
 def test_runs_in_words(groups):
     assert values.run_text("runs(plain)", groups).startswith("Profile paper, 3 runs, seeds 0 to 2")
 

@@ -2,6 +2,7 @@
 
     {run}`irmae.test_error / ae.test_error:.1f`     mean over the seeds that both have
     {run}`spread(ae.test_rank_covariance):.0f`      mean and range;  also least, most, median, interval, ends
+    {run}`log_interval(ae.test_error)`              geometric mean with its 95 % interval, of what is positive
     {run}`listed(ae.test_error):.2f`                all of them in a row
     {run}`ends(each(ae.test_error)):.2f`            one number a run, where seeds have several
     {run}`reached(ae['rank_at_0.02']):.1f`          mean over those seeds that have the number
@@ -188,12 +189,18 @@ def _paired(operation: Callable, left: Any, right: Any) -> Any:
     return operation(left, right)
 
 
-def _interval(numbers: Sequence[float], form: str) -> str:
+def _log_interval(numbers: Sequence[float], form: str) -> str:
+    if any(number < 0 for number in numbers):
+        raise BookError("{run} takes log_interval of numbers that are not negative")
+    return _interval(numbers, form, logarithmic=True)
+
+
+def _interval(numbers: Sequence[float], form: str, logarithmic: bool = False) -> str:
     from implicit_rank.claims import wording
     from implicit_rank.claims.verdicts import estimate
 
     finite = [number for number in numbers if math.isfinite(number)]
-    return wording.numbers(estimate(finite)) if finite else NOT_RUN
+    return wording.numbers(estimate(finite, logarithmic)) if finite else NOT_RUN
 
 
 def _ends(numbers: Sequence[float], form: str) -> str:
@@ -236,6 +243,7 @@ OF_NUMBERS = {
     "reached": _reached,
     "geometric": lambda numbers, form: statistics.geometric_mean(numbers),
     "interval": _interval,
+    "log_interval": _log_interval,
     "ends": _ends,
     "listed": _listed,  # infinity is "never", NaN "none"
     "spread": _spread,

@@ -34,16 +34,18 @@ def judged(judgement: Judgement, aside: str = "", shown: str = "") -> Cell:
     return Cell(shown or wording.paper_value(judgement), "; ".join(wording.ours(judgement)), judgement.verdict, aside)
 
 
-def measured(values: Iterable[float]) -> str:
+def measured(values: Iterable[float], log: bool = False) -> str:
     """Mean and 95 % interval of one number per seed as text; empty where none is finite.
 
-    Where only some are, " in 2 of 3" says by how many seeds the number was reached.
+    With `log` (times, ranks, distances, errors: what is positive and spreads by factors) both are taken on
+    logarithms, as the ledger does. Where only some numbers are finite, " in 2 of 3" says by how many seeds it was
+    reached. Raises ValueError for negative numbers on logarithms.
     """
     values = [float(value) for value in values]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return ""
-    text = wording.numbers(estimate(finite))
+    text = wording.numbers(estimate(finite, logarithmic=log))
     return text if len(finite) == len(values) else f"{text} in {len(finite)} of {len(values)}"
 
 

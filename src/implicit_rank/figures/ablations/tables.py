@@ -68,7 +68,7 @@ def verdicts(records: Sequence, ledger: Mapping[str, Judgement]) -> Shown:
         for name, (rank, samples, *said) in models.items():
             cells = []
             for words, claim, measure in zip((rank, rank, samples), said, JUDGED, strict=True):
-                value = measured(MEASURES[measure](run) for run in groups.get(name, []))
+                value = measured((MEASURES[measure](run) for run in groups.get(name, [])), log=True)
                 row = ledger[f"jing2020-{claim}"] if claim else None
                 cells.append(judged(row, shown=words, aside=value) if row else Cell(aside=value))
             rows[LABELS[name].replace("W^T in turn", "its transpose")] = cells

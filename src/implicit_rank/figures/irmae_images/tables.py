@@ -147,7 +147,7 @@ def twins(rounded: Sequence[Record], exact: Sequence[Record]) -> Shown:
     for pair in twins_of(rounded, exact):
         for record, rank, words in zip(pair, ranks_of_twins(pair), ("float32", "bfloat16"), strict=True):
             cells = [_cell(measure, [record]) for measure in ENDS]
-            rows[f"{name_of(record)}, seed {record.seed}, {words}"] = [*cells, Cell(ours=measured([rank]))]
+            rows[f"{name_of(record)}, seed {record.seed}, {words}"] = [*cells, Cell(ours=measured([rank], log=True))]
     columns = [*ENDS.values(), "count, covariance, at the pair's common error"]
     return comparison("model", columns, rows or {"No twin is stored.": []}, ours="")
 
@@ -168,7 +168,8 @@ def _papers_models(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _cell(measure: str, records: Sequence[Record]) -> Cell:
-    return Cell(ours=measured(MEASURES[measure](record) for record in records))
+    in_points = measure.startswith(("clean_", "released_"))  # errors in per cent are compared by differences
+    return Cell(ours=measured((MEASURES[measure](record) for record in records), log=not in_points))
 
 
 def _row(model: str, size: int) -> str:
