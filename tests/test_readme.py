@@ -89,7 +89,10 @@ def parameters(chapter: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("page", "verbs"),
-    [(README, {"doctor", "run", "sweep", "claims"}), (RUNNING, {"book", "run", "claims", "sweep", "fetch", "restamp"})],
+    [
+        (README, {"doctor", "run", "sweep", "claims"}),
+        (RUNNING, {"book", "run", "claims", "sweep", "gpu", "import", "fetch", "restamp"}),
+    ],
 )
 def test_the_command_line_takes_what_a_page_says(page, verbs):
     found = beginning(page, *BOOK)
