@@ -14,6 +14,7 @@ from implicit_rank.data.images import Images
 from implicit_rank.data.load import load
 from implicit_rank.evaluate import FeatureNetwork
 from implicit_rank.evaluate.subsets import subset_rule
+from implicit_rank.experiments import register
 from implicit_rank.experiments.irmae_images import celeba as irmae_images_celeba
 from implicit_rank.experiments.irmae_images import distances as irmae_images_distances
 from implicit_rank.experiments.irmae_images import experiment as irmae_images
@@ -364,16 +365,15 @@ def test_blocks_of_runs_share_a_table_and_no_row_is_lost():
 
 
 def test_every_claim_of_the_chapter_has_its_measure_and_matches_the_plan():
-    plans = {
-        m.presets("paper")[0].experiment: m.presets("paper")
-        for m in (irmae_images, irmae_images_full, irmae_images_celeba, irmae_images_protocol)
-    }
-    measures = dict.fromkeys(plans, MEASURES) | {"irmae_images_protocol": irmae_images_protocol.MEASURES}
+    names = ("", "_registered", "_full", "_epoch", "_celeba", "_protocol")
+    experiments = [register.experiment(f"irmae_images{name}") for name in names]
+    plans = {one.name: one.presets("paper") for one in experiments}
+    measures = {one.name: one.measures for one in experiments}
     claims = [j.claim for j in ledger(chapter="04")]
     assert len(claims) >= 60
     for claim in claims:
         assert claim.measure in measures[claim.experiment], claim.id
-        for side in [claim.lower, claim.upper] if claim.kind == "ordering" else [{}]:
+        for side in [claim.lower, claim.upper] if claim.upper else [{}]:
             for setting in claim.settings():
                 wanted = claim.select | side | setting
                 planned = [s for s in plans[claim.experiment] if all(getattr(s, k) == v for k, v in wanted.items())]
@@ -384,8 +384,11 @@ def test_every_claim_of_the_chapter_has_its_measure_and_matches_the_plan():
 
 def test_the_chapter_s_parameters(tmp_path, monkeypatch, faces):
     for profile in ("smoke", "quick"):
-        assert IrmaeImagesChapter(profile=profile).specs() == presets(profile)
-    assert IrmaeImagesChapter(profile="paper", seeds=(0, 1, 2)).base() == presets("paper")[0]
+        planned = [replace(spec, conv_start="zero-output-bias") for spec in presets(profile)]
+        assert IrmaeImagesChapter(profile=profile).specs() == planned
+        assert IrmaeImagesChapter(profile=profile, conv_start="default").specs() == presets(profile)
+    whole = IrmaeImagesChapter(profile="paper", seeds=(0, 1, 2), conv_start="default")
+    assert whole.base() == presets("paper")[0]
     changed = IrmaeImagesChapter(depth=8, code_width=32, seeds=[3, 4], models=["irmae"]).specs()
     assert [(s.depth, s.code_width, s.seed) for s in changed] == [(8, 32, 3), (8, 32, 4)]
     coloured = IrmaeImagesChapter(profile="smoke", data=faces, architecture="celeba")

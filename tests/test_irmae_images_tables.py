@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from implicit_rank.claims import ledger
-from implicit_rank.experiments.irmae_images import full, numbers, precision
+from implicit_rank.experiments.irmae_images import numbers, precision
 from implicit_rank.experiments.irmae_images.experiment import presets
 from implicit_rank.experiments.irmae_images.labels import PLACES, PROTOCOLS
 from implicit_rank.figures.irmae_images import tables
@@ -50,7 +50,7 @@ def test_table_2_has_print_verdict_and_the_small_net_side_by_side(core, nothing_
     assert lines["VAE ahead of IRMAE, 10,000 labels"] == "paper 0.7; not run"
     assert lines["supervised ahead of VAE, 60,000 labels"] == "paper 0.3; not run"
     judged = lines_of(tables.table_2({j.claim.id: j for j in ledger(chapter="04")}, core))
-    assert judged["IRMAE, 100 labels"].endswith("; not reproduced; small net 11.2")
+    assert judged["IRMAE, 100 labels"].endswith("; one run; small net 11.2")
 
 
 def test_table_1_sets_the_orders_below_the_models(core, nothing_run):
@@ -101,12 +101,6 @@ def test_ranks_are_compared_where_both_first_have_the_same_error():
     assert numbers.equal_rank(groups, "ae", "irmae") == pytest.approx(20)
     assert numbers.equal_rank(groups, "irmae", "ae") == pytest.approx(8)  # the seed that has no partner is left out
     assert numbers.equal_rank({"ae": [], "irmae": groups["irmae"]}, "ae", "irmae") is None
-
-
-def test_the_first_epoch_is_the_entry_after_the_start():
-    plain = next(spec for spec in full.presets("paper") if spec.kind == "ae" and not spec.depth)
-    assert numbers.after_one_epoch({"full_ae": [record_of(plain, FAST)]}, "rank_covariance") == 10
-    assert numbers.after_one_epoch({"full_ae": []}, "error") is None
 
 
 def test_twins_are_held_against_the_runs_they_repeat():

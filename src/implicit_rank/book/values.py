@@ -14,6 +14,7 @@
     {claim}`jing2020-table2-vae-[1-9]*.reproduced`  how many of the rows whose names fit have this verdict
     {claim}`*.not reproduced.printed`               ... and ask what a paper prints ("printed") or what we ask ("ours")
     {claim}`*.claims`, `*.post hoc`, `*.superseded` how many there are, are marked, and are counted nowhere else
+    {claim}`jing2020-table2-vae-[1-9]*.inside`      how many have an estimate in their region, whatever it decides
 
 An unknown name is a BookError that names page, line and the closest name; runs that are not stored read
 "(not run yet)". Nothing is evaluated but names, numbers, text, + - * / and these functions.
@@ -295,6 +296,7 @@ def _counted(pattern: str, part: str) -> int:
         raise BookError(f"no claim has a name like {pattern!r}")
     of_rows = {verdict: lambda j, verdict=verdict: j.verdict == verdict for verdict in VERDICTS}
     of_rows |= {"claims": lambda j: True, "post hoc": lambda j: bool(j.claim.post_hoc), "superseded": lambda j: True}
+    of_rows |= {"inside": lambda j: j.estimate is not None and _lies(j.estimate, j.claim.region)}
     what, _, question = part.partition(".")
     if what not in of_rows:
         raise BookError(unknown_name("verdict", what, list(of_rows)))
@@ -305,6 +307,10 @@ def _counted(pattern: str, part: str) -> int:
         for j in fitting
         if bool(j.claim.superseded_by) == (what == "superseded") and question in ("", j.claim.question)
     )
+
+
+def _lies(number: float, region: tuple[float, float]) -> bool:
+    return region[0] <= number <= region[1]
 
 
 @functools.cache

@@ -22,7 +22,7 @@ class AblationsChapter(Parameters):
     variants: tuple[str, ...] | None = option(None, "which models", choices=tuple(VARIANTS))
     depth: int | None = option(None, "linear maps N", least=1, most=64)
     code_width: int = option(128, "width d of the codes", least=2, most=4096)
-    conv_start: str | None = option(None, "start of encoder and decoder", choices=STARTS)
+    conv_start: str = option("zero-output-bias", "start of encoder and decoder", choices=STARTS)
     epochs: int | None = option(None, "passes over the data", least=1)
     lr: float | None = option(None, "learning rate", above=0)
     seeds: tuple[int, ...] | None = option(None, "one member a seed", least=0, most=LARGEST_SEED)

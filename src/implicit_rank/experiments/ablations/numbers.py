@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from implicit_rank.experiments.ablations.measures import MEASURES
 from implicit_rank.experiments.ablations.predictions import predicted_spectra
-from implicit_rank.experiments.kit.run_ranks import count_above
+from implicit_rank.experiments.kit.run_ranks import at_error, count_above
 from implicit_rank.store import Record
 
 Groups = Mapping[str, Sequence[Record]]
@@ -29,5 +29,10 @@ def late_seeds(groups: Groups) -> int | None:
     return len(_late(groups)) if groups["tanh"] else None
 
 
+def epochs_to(groups: Groups, name: str, error: float) -> dict[int, float] | None:
+    """The epochs until a group's test error first comes down to `error`, by seed."""
+    return {record.seed: at_error(record, error, "epochs", from_start=True) for record in groups[name]} or None
+
+
 def _late(groups: Groups) -> list[Record]:
-    return [record for record in groups["tanh"] if not math.isfinite(MEASURES["rank_at_0.025"](record))]
+    return [record for record in groups["tanh"] if not math.isfinite(MEASURES["rank_at_0.02"](record))]

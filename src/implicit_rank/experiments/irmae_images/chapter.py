@@ -8,7 +8,7 @@ from implicit_rank.data.images import Images
 from implicit_rank.experiments.irmae_images.experiment import MODELS, IrmaeImages, model_of, reduced
 from implicit_rank.experiments.kit.autoencoder_training import data as images_of
 from implicit_rank.experiments.kit.chapter_data import checked_count, checked_name, count_of
-from implicit_rank.nets import ARCHITECTURES
+from implicit_rank.nets import ARCHITECTURES, STARTS
 from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option
 from implicit_rank.store import PROFILES
 
@@ -29,6 +29,7 @@ class IrmaeImagesChapter(Parameters):
     architecture: str | None = option(None, "encoder and decoder", choices=ARCHITECTURES)
     code_width: int | None = option(None, "width d of the codes", least=2, most=4096)
     channel_factor: float | None = option(None, "width of the net relative to the paper's", above=0, most=8)
+    conv_start: str = option("zero-output-bias", "start of encoder and decoder", choices=STARTS)
     epochs: int | None = option(None, "passes over the images", least=1)
     lr: float = option(1e-3, "learning rate", above=0)
     components: int | None = option(None, "Gaussians in the mixture", least=1, most=1000)
@@ -48,7 +49,8 @@ class IrmaeImagesChapter(Parameters):
         data = self.data or own.data
         changed = {name: value for name, value in CELEBA.items() if self.faces() and name != "depth"}
         changed |= {"architecture": "cifar10"} if data == "cifar10" else {}
-        changed |= {"data": data, "lr": self.lr, "size": self.size or (64 if self.faces() and data != "celeba" else 0)}
+        changed |= {"data": data, "lr": self.lr, "conv_start": self.conv_start}
+        changed |= {"size": self.size or (64 if self.faces() and data != "celeba" else 0)}
         changed["count"] = count_of(own, data) if self.count is None else self.count
         for name in (
             "architecture",

@@ -27,11 +27,6 @@ def equal_rank(groups: Groups, name: str, beside: str) -> float | None:
     return statistics.fmean(ranks) if ranks else None
 
 
-def after_one_epoch(groups: Groups, course: str) -> float | None:
-    """The value of a stored course of the AE at full length after its first epoch; None if it was not run."""
-    return float(groups["full_ae"][0].arrays[course][1]) if groups["full_ae"] else None
-
-
 def twins_apart(groups: Groups) -> float | None:
     """How far apart the ranks of two twins are at most, where both first have the same error; None without a pair."""
     pairs = twins_of(groups["twins"], groups["usual"])

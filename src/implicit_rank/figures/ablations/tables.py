@@ -1,28 +1,24 @@
-"""Tables of chapter 5: the runs in numbers, the paper's words beside the verdicts, and one claim by two rules."""
+"""Tables of chapter 5: the runs in numbers, the paper's words beside the verdicts, and the three ingredients."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from implicit_rank import claims
 from implicit_rank.claims.comparison import Cell, comparison, judged, measured
 from implicit_rank.claims.judging import Judgement
 from implicit_rank.claims.page import Shown
-from implicit_rank.experiments import register
 from implicit_rank.experiments.ablations.measures import MEASURES
 from implicit_rank.figures.ablations.figures import LABELS, chosen
 from implicit_rank.figures.kit.slider import Html
 from implicit_rank.figures.kit.tables import EMPTY, head_of_block, scrolling, spread, typeset
-from implicit_rank.store import Store
 
 COLUMNS: dict[str, tuple[str, str, float]] = {  # heading, format, factor
     "error_test": ("test error", ".4f", 1),
     "rank_covariance": ("rank at the end", ".1f", 1),
     "dimensions": ("effective dimensions", ".1f", 1),
-    "rank_at_0.025": ("rank at error 0.025", ".1f", 1),
+    "rank_at_0.02": ("rank at error 0.02", ".1f", 1),
     "rank_codes": ("rank, 1 % of codes", ".1f", 1),
     "rank_effective": ("rank of W_e", ".1f", 1),
     "distance_mixture": ("Fréchet distance", ".0f", 1),
@@ -68,45 +64,23 @@ def verdicts(records: Sequence, ledger: Mapping[str, Judgement]) -> Shown:
         for name, (rank, samples, *said) in models.items():
             cells = []
             for words, claim, measure in zip((rank, rank, samples), said, JUDGED, strict=True):
-                value = measured((MEASURES[measure](run) for run in groups.get(name, [])), log=True)
-                row = ledger[f"jing2020-{claim}"] if claim else None
+                value = measured((MEASURES[measure](run) for run in groups.get(name, [])), log=True) if measure else ""
+                row = _now(ledger, f"jing2020-{claim}") if claim else None
                 cells.append(judged(row, shown=words, aside=value) if row else Cell(aside=value))
             rows[LABELS[name].replace("W^T in turn", "its transpose")] = cells
     return comparison("model", list(JUDGED.values()), rows, ours="ratio", aside="ours")
 
 
+def _now(ledger: Mapping[str, Judgement], name: str) -> Judgement:
+    """The row that judges a question now: the one that a superseded row names."""
+    return ledger.get(ledger[name].claim.superseded_by, ledger[name])
+
+
 JUDGED = {
     "rank_covariance": "rank at the end",
-    "rank_at_0.025": "rank at error 0.025",
+    "": "rank at the pair's common error",
     "distance_mixture": "Fréchet distance of samples",
 }
-
-
-def by_both_rules(ledger: Mapping[str, Judgement], store: Store | None = None) -> Shown:
-    """The table of the claims that were judged at an error of 0.025, and what the pair's common error would say.
-
-    Its last row counts in how many claims the two rules differ.
-    """
-    store, rows, pairs = store or Store(), {}, []
-    for row in ledger.values():
-        if row.claim.measure == "rank_at_0.025":
-            changed = replace(row.claim, measure="rank_covariance", at_equal_error=True)
-            free = claims.judge(changed, store, {changed.experiment: register.experiment(changed.experiment)})
-            rows[row.claim.says] = [replace(judged(one), paper="") for one in (row, free)]
-            pairs.append((row.verdict, free.verdict))
-    rows[in_words(pairs)] = []
-    return comparison("claim", ["at error 0.025 (judged)", "at the pair's common error"], rows, ours="ratio")
-
-
-def in_words(verdicts: Sequence[tuple[str, str]]) -> str:
-    """The sentence on how many claims a second rule decides, and how many it reverses, from pairs of verdicts."""
-    first_open = [second for first, second in verdicts if first == "inconclusive"]
-    decided = sum(second != "inconclusive" for second in first_open)
-    turned = sum(set(pair) == {"reproduced", "not reproduced"} for pair in verdicts)
-    return (
-        f"Of {len(verdicts)} claims {len(first_open)} are open at 0.025. "
-        f"The other rule would decide {decided} of them; it reverses {turned or 'no'} verdict{'s' * (turned > 1)}."
-    )
 
 
 def results(blocks: Mapping[str, Sequence]) -> Html:

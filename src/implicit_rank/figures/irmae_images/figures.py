@@ -29,7 +29,7 @@ LABEL_INCHES = 0.95  # left of rows of pictures, for the models' names
 def name_of(record) -> str:
     """A run's model as text: "AE", "VAE", "IRMAE, l = 4" or "supervised", with what sets it apart."""
     spec = record.spec
-    if spec["supervised"]:
+    if spec.get("supervised"):
         return "supervised"
     name = "VAE" if spec["kind"] == "vae" else f"IRMAE, l = {spec['depth']}" if spec["depth"] else "AE"
     name += ", He start" if spec["conv_start"] == "he" else ""
@@ -41,7 +41,7 @@ def runs_in_words(records: Sequence) -> str:
     """Two sentences on what was run: images, length, rate, width of the net; then profile, seeds and dates."""
     if not records:
         return runs_shown(records)
-    trained = [r for r in records if not r.spec["supervised"]]
+    trained = [r for r in records if not r.spec.get("supervised")]
     spec = (trained or records)[0].spec
     width = {1.0: "the paper's net", 0.25: "a net a quarter as wide"}.get(
         spec["channel_factor"], f"a net {spec['channel_factor']:g} times as wide"
@@ -55,7 +55,7 @@ def runs_in_words(records: Sequence) -> str:
 
 def by_model(records: Sequence, supervised: bool = False) -> dict[str, list]:
     """Runs by the name of their model in the paper's order AE, VAE, IRMAE by depth, each sorted by seed."""
-    chosen = [r for r in records if (supervised or not r.spec["supervised"]) and not r.scalars.get("diverged")]
+    chosen = [r for r in records if (supervised or not r.spec.get("supervised")) and not r.scalars.get("diverged")]
     order = {"AE": 0, "VAE": 1, "supervised": 3}
     chosen = sorted(chosen, key=lambda r: (order.get(name_of(r).split(",")[0], 2), name_of(r), r.seed))
     groups: dict[str, list] = {}

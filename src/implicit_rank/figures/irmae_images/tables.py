@@ -177,6 +177,10 @@ def _row(model: str, size: int) -> str:
 
 
 def _lead(ledger: Ledger, claim: str) -> Cell:
-    """The cell of an ordering: of the paper's text "30.2 - 10.2 = 20.0" the difference alone, or nothing."""
-    judgement = ledger[f"jing2020-{claim}"]
+    """The cell of an ordering, by the row that judges its question now.
+
+    Of the paper's text "30.2 - 10.2 = 20.0" it has the difference alone, of other texts nothing.
+    """
+    first = ledger[f"jing2020-{claim}"]
+    judgement = ledger.get(first.claim.superseded_by, first)
     return judged(judgement, shown=str(judgement.claim.paper_value).rpartition("= ")[2])
