@@ -29,7 +29,7 @@ def generalised_hebbian(W: Tensor, moments: Moments) -> Tensor:
 
 
 def oja_subspace(W: Tensor, moments: Moments) -> Tensor:
-    """The direction `W C - W C W^T W`, `(m, k, D)`, which finds the principal subspace and no axes in it (Oja 1982).
+    """The direction `W C - W C W^T W`, `(m, k, D)`, which finds the principal subspace and no axes in it (Oja 1989).
 
     Book: eq-bao-oja
     """
