@@ -38,15 +38,16 @@ class RotationPrediction(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[RotationPrediction]:
-    """Three sizes of start on two spectra, twelve members of 16 starts each; two short members below paper."""
+    """Three sizes of start on two spectra, twelve members of 16 starts each, then as many of 48; two short ones below."""
     if profile != "paper":
         few = {"profile": profile, "starts": 4, "steps": {"smoke": 200, "quick": 4000}[profile]}
         return [RotationPrediction(start=0.03, seed=seed, **few) for seed in seeds or (0, 1)]
     return [
-        RotationPrediction(profile=profile, spectrum=spectrum, start=start, seed=seed)
+        RotationPrediction(profile=profile, spectrum=spectrum, start=start, seed=seed, starts=starts, steps=steps)
+        for starts, steps, fresh in ((16, 10_000, range(100, 112)), (48, 8000, range(120, 132)))
         for spectrum in ("geometric", "uneven")
         for start in (0.01, 0.03, 0.1)
-        for seed in seeds or range(100, 112)
+        for seed in seeds or fresh
     ]
 
 

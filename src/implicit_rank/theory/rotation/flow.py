@@ -110,7 +110,11 @@ def non_diagonality_rate(M: Tensor) -> Tensor:
     Book: eq-bao-entry-rate
     """
     M = symmetric(M)
-    A = rotation_generator(M)
-    moving = A @ M - M @ A
-    signed = torch.where(M == 0, moving.abs(), M.sign() * moving)
+    diagonal = M.diagonal(dim1=-2, dim2=-1)
+    # entries off the diagonal by themselves: with it, near ties cancel and take the digits along
+    off = M - torch.diag_embed(diagonal)
+    turn = rotation_generator(off)
+    gaps = (diagonal.unsqueeze(-1) - diagonal.unsqueeze(-2)).triu(1)
+    moving = turn @ off - off @ turn - (gaps + gaps.mT) * off / 2
+    signed = torch.where(off == 0, moving.abs(), off.sign() * moving)
     return signed.sum((-2, -1)) - signed.diagonal(dim1=-2, dim2=-1).sum(-1)
