@@ -409,6 +409,7 @@ def test_means_on_logarithms(store):
     put(store, [1, 10, 100])
     judgement = claims.judge(claim("threshold", at_least=0.01, log=True), store, FREE)
     assert judgement.verdict == "reproduced"  # on the raw scale the interval reaches below zero
+    assert wording.accepted(judgement) == "geometric mean ≥ 0.01"
     assert judgement.estimate == pytest.approx(10)
     assert verdict(store, claim("threshold", at_least=0.01))[0] == "inconclusive"
     put(store, [1, 0, 100])
@@ -642,7 +643,10 @@ def test_ids_and_corrections_are_checked_across_files(tmp_path):
     with pytest.raises(claims.ClaimError, match="must be the id of a claim with erratum = true"):
         claims.load_claims(tmp_path)
     (tmp_path / "a.toml").write_text(GOOD + "erratum = true\n")
-    assert len(claims.load_claims(tmp_path)) == 2
+    assert {found.id: found.question for found in claims.load_claims(tmp_path)} == {
+        "sun-rank": "printed",
+        "bao-rank": "ours",  # a correction, unless it says otherwise
+    }
     (tmp_path / "b.toml").write_text(twin)
     with pytest.raises(claims.ClaimError, match="'sun-rank' is an erratum, so another claim must say"):
         claims.load_claims(tmp_path)

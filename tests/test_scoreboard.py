@@ -202,7 +202,7 @@ def test_superseded_rows_stand_apart_and_count_nowhere(judgements, more):
 def test_marks_stand_beside_the_verdict_at_the_head_of_a_chapter(judgements):
     text = " ".join(" ".join(parse(claims.badges("02", judgements)).text).split())
     assert "7 claims tested here: 6 printed: ✔ 2 reproduced" in text
-    assert "; 1 our question: ? 1 inconclusive" in text
+    assert "; 1 of ours: ? 1 inconclusive" in text
     assert "? inconclusive our question post hoc The rank is 8." in text
 
 

@@ -11,8 +11,9 @@ chapter*           file stem of the chapter that tests it
 kind*              identity, value, threshold, ordering, equivalence or trend (below)
 experiment*        the experiment whose stored runs decide
 measure*           a name in that experiment's MEASURES, a function of one run
-question           "printed" (default): the paper says it; "ours": nobody printed it, we ask it
-post_hoc           what was set after which look at data; it marks the row
+question           "printed" (default): the paper says it; "ours" (default of a correction): nobody printed it
+post_hoc           margin, wording, selection or seeds that were set after a look at data: what, and which look; it
+                   marks the row. Pilots with other seeds, named in the file's head, do not count
 superseded_by      id of the row that judges this question now; this one is shown and counted apart
 select             spec fields and values that the runs must have
 cases              spec fields and lists of values: one verdict per combination
@@ -45,8 +46,9 @@ What the kinds add, and the region that the statistic must lie in:
 **Scale.** What can only be positive and spreads by factors (times, steps, ranks, distances, errors, condition
 numbers) is compared by ratios and averaged on logarithms: its seeds differ by factors, so a mean and interval on the
 raw scale reach below zero and follow the largest seed. Accuracies, in or as percentages, are differences: they are
-bounded on both sides, papers quote them in points, and near 100 % a ratio of accuracies says nothing that their
-difference does not. A measure that is zero, negative or infinite in a seed has no logarithm and is said to have none.
+bounded on both sides, papers quote them in points, and a ratio of accuracies and one of classification errors would
+judge the same runs differently. A measure that is zero or negative in a seed has no logarithm, and the reason says
+so; an infinite one ("never") leaves the range of the seeds, see `verdicts.estimate`.
 
 **One run.** A row needs as many seeds as `least_seeds`, and below two it has no spread: it is "one run", whatever it
 shows. Two sorts of rows are not about seeds, so that one run may decide them: identities, which hold for every

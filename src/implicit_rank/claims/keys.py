@@ -48,7 +48,8 @@ def check(file: str, number: int, entry: dict, names: set[str]) -> dict[str, Any
         raise ClaimError(f"{at}id must be of lowercase letters and digits joined by hyphens.")
     _check_common(at, entry)
     _check_kind(at, entry)
-    return {key: float(value) if key in _NUMBERS else value for key, value in entry.items()}
+    asked = {"question": "ours"} if entry.get("corrects") else {}  # no paper prints the correction of its erratum
+    return asked | {key: float(value) if key in _NUMBERS else value for key, value in entry.items()}
 
 
 def _check_common(at: str, entry: dict) -> None:

@@ -174,7 +174,8 @@ def _side(title: str, judgement: Judgement) -> str:
     )
     reason = escape(wording.why(judgement))
     return (
-        f"<p><strong>{title}</strong> {badge(judgement.verdict)}{_marks(judgement)}</p><p>{escape(judgement.claim.says)} <small>"
+        f"<p><strong>{title}</strong> {badge(judgement.verdict)}{_marks(judgement)}</p>"
+        f"<p>{escape(judgement.claim.says)} <small>"
         f"({escape(judgement.claim.paper)}, {escape(judgement.claim.where)}; "
         f"{_chapter_link(judgement.claim.chapter)})</small></p>{measured if found else ''}"
         + (f"<p><small>{reason}</small></p>" if reason else "")

@@ -49,7 +49,7 @@ def tally(judgements: Sequence[Judgement]) -> str:
         part = [j for j in judgements if j.claim.question == question]
         if part:
             found = " ".join(badge(verdict, f"{n} {verdict}") for verdict, n in wording.count(part).items() if n)
-            lines.append(f"{len(part)} {wording.QUESTION[question]}: {found}")
+            lines.append(f"{len(part)} {'printed' if question == 'printed' else 'of ours'}: {found}")
     return "; ".join(lines)
 
 

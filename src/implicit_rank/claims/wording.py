@@ -103,7 +103,7 @@ def accepted(judgement: Judgement) -> str:
         "trend": {"spearman": "rank correlation ", "slope": "slope ", "loglog_slope": "log-log slope "}.get(
             claim.statistic, ""
         ),
-    }.get(claim.kind, "")
+    }.get(claim.kind, "geometric mean " if claim.log else "")
     return f"{what}{shown}" + (" in each seed" if claim.seeds == "each" else "")
 
 
