@@ -103,6 +103,44 @@ def nested_condition_numbers(records: Sequence[Record]) -> Figure:
     return condition_numbers(records, NESTED_CURVES)
 
 
+RACERS = (
+    ("l2_plain", "unequal penalties, plain"),
+    ("nested_geometric", "nested dropout, geometric prior"),
+    ("rag", "RAG"),
+)
+LEVELS = (0.01, 0.03, 0.1, 0.3)
+
+
+def pace(records: Sequence[Record]) -> Figure:
+    """Steps to four distances against k, a panel a method: medians over seeds, and the condition number's own slope."""
+    if not records:
+        return nothing("no stored run")
+    with house():
+        figure, axes = canvas(1, len(RACERS), height=3.9, sharey=True)
+        for axis, (model, title) in zip(axes, RACERS, strict=True):
+            chosen = [r for r in records if r.spec["model"] == model]
+            widths = sorted({r.spec["k"] for r in chosen})
+            middle = lambda name: np.array(  # noqa: E731
+                [np.median([r.scalars[name] for r in chosen if r.spec["k"] == k]) for k in widths]  # noqa: B023
+            )
+            for level, style in zip(LEVELS, strokes(len(LEVELS), markers=True), strict=True):
+                steps = middle(f"reached_{level}")
+                axis.plot(
+                    widths, np.where(np.isfinite(steps), steps, np.nan), label=f"to {level}", markersize=4, **style
+                )
+            slowest, condition = middle("reached_0.01"), middle("condition")
+            for power, dashes, name in ((1, (0, (1, 1.5)), "condition number"), (0.5, (0, (4, 2)), "its root")):
+                slope = slowest[0] * (condition / condition[0]) ** power
+                axis.plot(widths, slope, color="#666666", linewidth=1, linestyle=dashes, label=name)
+            axis.set(xscale="log", yscale="log", xlabel="k", title=title)
+            axis.set_xticks(widths, [str(k) for k in widths])
+            axis.minorticks_off()
+        axes[0].set_ylabel("steps")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        letter(axes)
+    return figure
+
+
 ON_MNIST = (
     ("l2_best", "unequal penalties, best"),
     ("l2_linear", "unequal penalties, plain"),
@@ -110,7 +148,7 @@ ON_MNIST = (
     ("l2_printed", "printed bound"),
     ("nested_best", "nested dropout, best prior"),
     ("nested_uniform", "uniform prior"),
-    ("nested_geometric", "official prior"),
+    ("nested_geometric", "geometric prior"),
     ("nested_sharp", "our bound"),
     ("nested_printed", "printed bound"),
     ("rag", "RAG"),

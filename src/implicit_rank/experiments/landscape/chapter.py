@@ -12,8 +12,9 @@ from torch import Tensor
 
 from implicit_rank.data.moments import SecondMoments, moments_with
 from implicit_rank.experiments.landscape.descent import descend_from_random_starts, plane_descent, root_checks
-from implicit_rank.linear.regularised import RegularisedDescent
+from implicit_rank.linear.regularised import RegularisedDescent, train_regularised
 from implicit_rank.parameters import LARGEST_SEED, ParameterError, Parameters, option
+from implicit_rank.spectra import axis_distance, ordered_axis_distance
 from implicit_rank.theory import landscape as theory
 
 
@@ -58,6 +59,27 @@ class LandscapeChapter(Parameters):
         """What Newton's method finds from random starts, held against Theorems 1 and 2; fewer starts at smoke."""
         moments, _, lam = self.instance()
         return root_checks(moments, lam, 30 if self.profile == "smoke" else 100, self.seed)
+
+    def uniform(self) -> tuple[float, float]:
+        """How far decoders trained with one penalty for all are from the axes, by columns and by singular vectors."""
+        moments, s, _ = self.instance()
+        k = len(self.penalties)
+        penalties = torch.full((k,), 0.3 * s[k - 1].item(), dtype=torch.float64)
+        trained = train_regularised(
+            moments,
+            "uniform_l2",
+            "gd",
+            k,
+            lr=0.1 / s[0].item(),
+            steps=4000,
+            record_at=[4000],
+            seeds=range(8),
+            penalties=penalties,
+            start=0.3,
+        )
+        axes = moments.U[:, :k]
+        singular = theory.axes_by_svd(trained.decoder)
+        return axis_distance(trained.decoder, axes).mean().item(), ordered_axis_distance(singular, axes).max().item()
 
     def descents(self) -> RegularisedDescent:
         """Gradient descent from the random starts; shorter at smoke."""

@@ -28,9 +28,10 @@ from implicit_rank.theory.landscape.nested_dropout import (
     nested_dropout_hessian_eigenvalues,
     nested_dropout_loss,
     nested_dropout_prior,
+    stationarity_gap,
 )
 from implicit_rank.theory.landscape.pace import best_momentum, factor_per_step, largest_stable_rate
-from implicit_rank.theory.landscape.plane import plane_gradient, plane_loss, plane_point, valley_ratio
+from implicit_rank.theory.landscape.plane import plane_gradient, plane_loss, plane_point, ring_radius, valley_ratio
 from implicit_rank.theory.landscape.stationary import (
     class_index,
     class_loss,
@@ -79,9 +80,11 @@ __all__ = [
     "printed_stationary_point",
     "reconstruction_gradients",
     "reconstruction_loss",
+    "ring_radius",
     "rotation_cosine",
     "rotation_curvature",
     "scaling_curvature",
+    "stationarity_gap",
     "stationary_classes",
     "stationary_point",
     "vae_optimum",

@@ -93,10 +93,24 @@ def nested_dropout_gradients(W1: Tensor, W2: Tensor, C: Tensor, prior: Tensor) -
     return encoder, decoder
 
 
+def stationarity_gap(W1: Tensor, W2: Tensor, C: Tensor, prior: Tensor) -> Tensor:
+    """The largest entry of `Pi N (M o T) - (N o T) M Pi`, N = W2^T W2, M = W1 C W1^T, which vanishes where (6) is flat.
+
+    Together with live units it makes N and M diagonal, the step by which every minimum is found.
+
+    Book: eq-bao-nested-stationary
+    """
+    W1, W2, C = weights_and_moments(W1, W2, C)
+    c = kept(checked_prior(prior, W1.shape[-2]))
+    both = torch.minimum(c[:, None], c)
+    N, M = W2.mT @ W2, W1 @ C @ W1.mT
+    return (c[:, None] * (N @ (M * both)) - (N * both) @ M * c).abs().amax((-2, -1))
+
+
 def nested_dropout_hessian_eigenvalues(s: Tensor, prior: Tensor, gauge: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The Hessian spectrum of loss (6) at its minimum off the zero modes, ascending, and on them.
 
-    The minima are `W1 = D U^T`, `W2 = U D^-1` for any diagonal D, the `gauge` (k,), all ones by default.
+    The minima are `W1 = G U^T`, `W2 = U G^-1` for any scales G, the diagonal `gauge` (k,), all ones by default.
     The tensors are `(2 k len(s) - k,)` and `(k,)`, the zeros of rescaling a unit. `s` holds the top k
     eigenvalues or all of C's. A prior that gives b = k no chance is allowed here, where it is a limit.
 

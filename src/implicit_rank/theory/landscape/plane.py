@@ -61,6 +61,15 @@ def valley_ratio(s: Tensor, penalties: Tensor) -> Tensor:
     return 2 * (s[:2] * d2.square()).sum() / ((lam[1] - lam[0]) * (d2[0] - d2[1]))
 
 
+def ring_radius(s: Tensor, penalties: Tensor, theta: Tensor) -> Tensor:
+    """The radius `sqrt(1 - (1 - cos 2 theta) / ratio)` at which loss (3) is least on Figure 1's plane, as `theta`.
+
+    Book: eq-bao-ring
+    """
+    theta = torch.as_tensor(theta, dtype=torch.float64)
+    return (1 - (1 - (2 * theta).cos()) / valley_ratio(s, penalties)).sqrt()
+
+
 def _shrunk(s: Tensor, penalties: Tensor) -> Tensor:
     s, lam = spectrum(s, 2), unit_penalties(penalties, 2)
     if not lam[0] < lam[1] < s[1]:
