@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from implicit_rank.experiments.conditioning import curvature, numbers
+from implicit_rank.experiments.conditioning import brockett, curvature, numbers, pace, stability
 from implicit_rank.experiments.conditioning import experiment as conditioning
 from implicit_rank.experiments.conditioning.chapter import ConditioningChapter
 from implicit_rank.experiments.landscape import experiment as landscape
+from implicit_rank.experiments.landscape import minima
 from implicit_rank.experiments.landscape.chapter import LandscapeChapter
 from implicit_rank.experiments.rotation import experiment as rotation
 from implicit_rank.experiments.rotation import rag_start
@@ -16,8 +17,10 @@ from implicit_rank.experiments.rotation.chapter import RotationChapter
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record
 
+ALL = [landscape, minima, conditioning, curvature, stability, brockett, pace, rotation, rag_start]
 
-@pytest.mark.parametrize("module", [landscape, conditioning, curvature, rotation, rag_start])
+
+@pytest.mark.parametrize("module", ALL)
 def test_smoke_runs_give_every_measure(module):
     finished = []
     specs = module.presets("smoke")
@@ -32,7 +35,7 @@ def test_smoke_runs_give_every_measure(module):
             assert not math.isnan(value), name
 
 
-@pytest.mark.parametrize("module", [landscape, conditioning, curvature, rotation, rag_start])
+@pytest.mark.parametrize("module", ALL)
 def test_paper_plans_have_no_member_twice(module):
     specs = module.presets("paper")
     assert len(set(specs)) == len(specs)

@@ -208,7 +208,12 @@ def test_l2_bounds_hold_at_the_best_penalties_and_dominate_the_printed_one(k):
         assert best[-1] < s[-1]
         least = landscape.l2_condition_number(s, best)
         assert least <= landscape.l2_condition_number(s, landscape.linear_penalties(s)) * (1 + 1e-9)
-        for bound in (landscape.l2_bound_quadratic, landscape.l2_bound_rotation, landscape.l2_bound_gap):
+        for bound in (
+            landscape.l2_bound_quadratic,
+            landscape.l2_bound_rotation,
+            landscape.l2_bound_gap,
+            landscape.l2_bound_near_tie,
+        ):
             assert bound(s) <= least
         sharp = landscape.l2_bound_sharp(s)
         assert landscape.l2_bound_printed(s) <= sharp <= least
