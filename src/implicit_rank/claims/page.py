@@ -77,24 +77,42 @@ def scoreboard(judgements: Sequence[Judgement] | None = None) -> Shown:
     return Shown(html, text_table(judgements))
 
 
+_ERRATA = (
+    "Wrong as printed; the corrected form is reproduced",
+    "Wrong as printed; the corrected form is not settled, or does not hold either",
+    "Not settled that it is wrong as printed",
+)
+
+
 def errata(judgements: Sequence[Judgement] | None = None) -> Shown:
-    """Claims that fail as printed, each beside the corrected claims that replace it."""
+    """Claims marked as errata beside the claims that correct them, grouped by what the ledger finds of both."""
     judgements = wording.standing(ledger() if judgements is None else judgements)
-    pairs = [
-        (j, [other for other in judgements if other.claim.corrects == j.claim.id])
-        for j in judgements
-        if j.claim.erratum
-    ]
-    if not pairs:
+    groups: list[list] = [[] for _ in _ERRATA]
+    for printed in judgements:
+        if printed.claim.erratum:
+            twins = [other for other in judgements if other.claim.corrects == printed.claim.id]
+            groups[_standing(printed, twins)].append((printed, twins))
+    if not any(groups):
         return Shown("<p>No errata so far.</p>", "No errata so far.")
-    html = "".join(
-        f'<div class="ledger-pair"><div>{_side("As printed", printed)}</div><div>'
-        + "".join(_side("Corrected", twin) for twin in twins)
-        + "</div></div>"
-        for printed, twins in pairs
-    )
-    text = "\n\n".join(text_table([printed, *twins]) for printed, twins in pairs)
-    return Shown(html, text)
+    html, text = "", []
+    for title, pairs in zip(_ERRATA, groups, strict=True):
+        if not pairs:
+            continue
+        html += f"<p><strong>{title} ({len(pairs)})</strong></p>" + "".join(
+            f'<div class="ledger-pair"><div>{_side("As printed", printed)}</div><div>'
+            + "".join(_side("Corrected", twin) for twin in twins)
+            + "</div></div>"
+            for printed, twins in pairs
+        )
+        text.append("\n\n".join([title, *(text_table([printed, *twins]) for printed, twins in pairs)]))
+    return Shown(html, "\n\n".join(text))
+
+
+def _standing(printed: Judgement, twins: Sequence[Judgement]) -> int:
+    """Which group of errata a pair belongs to."""
+    if printed.verdict != "not reproduced":
+        return 2
+    return 0 if twins and all(twin.verdict == "reproduced" for twin in twins) else 1
 
 
 def meanings() -> Shown:
