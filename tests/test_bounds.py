@@ -123,7 +123,7 @@ def test_the_best_momentum_pays_the_root():
 def test_the_gap_that_makes_nested_dropout_diagonal():
     g = torch.Generator().manual_seed(0)
     k, D = 4, 6
-    prior = torch.tensor([0.1, 0.4, 0.3, 0.2]).double()
+    prior = torch.tensor([0.1, 0.4, 0.3, 0.2], dtype=torch.float64)
     C = torch.randn(D, D, generator=g, dtype=torch.float64)
     C = C @ C.T
     U = torch.linalg.eigh(C).eigenvectors

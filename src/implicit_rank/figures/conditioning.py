@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from implicit_rank.experiments.conditioning.pace import MEASURES
 from implicit_rank.figures.kit import tables
 from implicit_rank.figures.kit.slider import Html
 from implicit_rank.figures.kit.style import COLOURS, MARKERS, canvas, house, letter, nothing, strokes
@@ -104,8 +105,8 @@ def nested_condition_numbers(records: Sequence[Record]) -> Figure:
 
 
 RACERS = (
-    ("l2_plain", "unequal penalties, plain"),
-    ("nested_geometric", "nested dropout, geometric prior"),
+    ("l2_plain", "plain penalties"),
+    ("nested_geometric", "geometric prior"),
     ("rag", "RAG"),
 )
 LEVELS = (0.01, 0.03, 0.1, 0.3)
@@ -121,14 +122,14 @@ def pace(records: Sequence[Record]) -> Figure:
             chosen = [r for r in records if r.spec["model"] == model]
             widths = sorted({r.spec["k"] for r in chosen})
             middle = lambda name: np.array(  # noqa: E731
-                [np.median([r.scalars[name] for r in chosen if r.spec["k"] == k]) for k in widths]  # noqa: B023
+                [np.median([MEASURES[name](r) for r in chosen if r.spec["k"] == k]) for k in widths]  # noqa: B023
             )
             for level, style in zip(LEVELS, strokes(len(LEVELS), markers=True), strict=True):
                 steps = middle(f"reached_{level}")
                 axis.plot(
                     widths, np.where(np.isfinite(steps), steps, np.nan), label=f"to {level}", markersize=4, **style
                 )
-            slowest, condition = middle("reached_0.01"), middle("condition")
+            slowest, condition = middle("reached_0.01"), middle("head_condition")
             for power, dashes, name in ((1, (0, (1, 1.5)), "condition number"), (0.5, (0, (4, 2)), "its root")):
                 slope = slowest[0] * (condition / condition[0]) ** power
                 axis.plot(widths, slope, color="#666666", linewidth=1, linestyle=dashes, label=name)

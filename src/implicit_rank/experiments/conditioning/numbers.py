@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from implicit_rank.data import second_moments
+from implicit_rank.experiments.conditioning.pace import MEASURES
 from implicit_rank.store import Record
 
 Groups = Mapping[str, Sequence[Record]]
@@ -26,7 +27,7 @@ def pace_exponent(groups: Groups, model: str, measure: str) -> float | None:
     widths: dict[int, list[float]] = {}
     for record in groups["race"]:
         if record.spec["model"] == model:
-            widths.setdefault(record.spec["k"], []).append(record.scalars[measure])
+            widths.setdefault(record.spec["k"], []).append(MEASURES[measure](record))
     medians = {k: float(np.median(values)) for k, values in widths.items()}
     points = np.log([[k, value] for k, value in medians.items() if np.isfinite(value)])
     return float(np.polyfit(*points.T, 1)[0]) if len(points) > 2 else None
