@@ -11,11 +11,14 @@ MODULES: dict[str, str] = {
         "ablations": "ablations.experiment",
         "ablations_full": "ablations.full",
         "ablations_registered": "ablations.registered",
+        "balance": "effective_matrix.balance",
         "brockett": "conditioning.brockett",
         "conditioning": "conditioning.experiment",
         "curvature": "conditioning.curvature",
         "deep_linear": "greedy_rank.deep_linear",
+        "effective_operator": "effective_matrix.operator",
         "effective_update": "effective_matrix.effective_update",
+        "emergence_clock": "greedy_rank.clock",
         "figure_4_data": "recovery.figure_4_data",
         "greedy_images": "greedy_images.experiment",
         "greedy_images_alpha": "greedy_images.alpha",
@@ -39,6 +42,7 @@ MODULES: dict[str, str] = {
         "minima": "landscape.minima",
         "pace": "conditioning.pace",
         "rag_start": "rotation.rag_start",
+        "rank_visibility": "greedy_rank.visibility",
         "recovery": "recovery.experiment",
         "recovery_new_starts": "recovery.new_starts",
         "recovery_registered": "recovery.registered",
@@ -47,6 +51,7 @@ MODULES: dict[str, str] = {
         "rotation_limits": "rotation.limits",
         "rotation_prediction": "rotation.prediction",
         "stability": "conditioning.stability",
+        "transients": "greedy_rank.transients",
     }.items()
 }
 
