@@ -1,4 +1,4 @@
-"""Whether small Gaussian layers become balanced as they are trained (Sun 2021, 2.1): equation 2's error along the way."""
+"""Whether small Gaussian layers become balanced as they are trained (Sun 2021, 2.1)."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from scipy.stats import linregress
 from torch import Tensor
 
 from implicit_rank.experiments.greedy_rank.deep_linear import DeepLinear, draw
@@ -39,7 +40,7 @@ class EmergenceClock(Spec):
 
     experiment: ClassVar[str] = "emergence_clock"
 
-    depth: int = option(16, "number N of square linear layers", least=1, most=128)
+    depth: int = option(16, "number N of square linear layers; 0 for none", least=0, most=128)
     alpha: float = option(2.0, "re-parameterisation W = alpha What", above=0)
     scale: float = option(0.001, "scale of the whole product at the start", above=0)
     samples: int = option(32, "number n of samples", least=2)
@@ -59,7 +60,7 @@ def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[
         return [replace(base, depth=depth, seed=seed) for depth in (4, 8) for seed in seeds or (0,)]
     seeds = seeds or tuple(range(10, 16))
     base, small = EmergenceClock(profile=profile), replace(vanishing(), profile=profile)
-    members = [replace(base, depth=depth) for depth in (4, 8, 16, 32)]
+    members = [replace(base, depth=depth) for depth in (0, 4, 8, 16, 32)]
     members += [replace(base, alpha=alpha) for alpha in (1.0, 1.5, 3.0)]
     members += [replace(small, scale=scale) for scale in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)]
     members += [replace(small, scale=0.03, alpha=alpha) for alpha in (0.05, 0.2, 1.0, 4.0)]
@@ -211,7 +212,7 @@ def worst_ratio(run) -> float:
 
 
 def limit_gap(run) -> float:
-    """How far the ratios of emergence times are from their limit for small starts: the largest |ln|, over pairs with the first."""
+    """How far ratios of emergence times are from their limit for small starts: the largest |ln|, against the first."""
     gains, late = run.arrays["encoder_gain"] * run.arrays["decoder_gain"], delays(run)
     strength, half = run.arrays["strength"], run.arrays["half"]
     limits = [
@@ -225,6 +226,14 @@ def rise_over_wait(run) -> float:
     """The steps of the first rise, from a tenth to half fitted, over those before it."""
     first = int(np.argmin(run.arrays["half"]))
     return float(run.arrays["half"][first] / run.arrays["tenth"][first] - 1)
+
+
+def slope(run) -> float:
+    """The slope of log emergence time on log singular value; NaN where a direction never emerges."""
+    half = run.arrays["half"]
+    return (
+        float(linregress(np.log(run.arrays["strength"]), np.log(half)).slope) if np.isfinite(half).all() else math.nan
+    )
 
 
 def heterogeneity(run) -> float:
@@ -251,6 +260,7 @@ MEASURES: dict[str, Measure] = {
     "limit_gap": limit_gap,
     "rise_over_wait": rise_over_wait,
     "last_over_first": lambda run: float(run.arrays["half"].max() / run.arrays["half"].min()),
+    "slope": slope,
     "heterogeneity": heterogeneity,
     "overlap_of_rises": overlap_of_rises,
 }

@@ -31,7 +31,7 @@ NOISE = 0.1
 
 @dataclass(frozen=True)
 class Transients(Spec):
-    """One linear autoencoder on mini-batches in which a direction is rare but strong, or on the mean over all samples."""
+    """One linear autoencoder on mini-batches in which a direction may be rare but strong, or on the mean of all."""
 
     experiment: ClassVar[str] = "transients"
 
