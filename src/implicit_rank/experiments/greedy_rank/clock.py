@@ -106,9 +106,8 @@ def run(
 
 def follow(specs: Sequence[EmergenceClock]) -> list[tuple]:
     """Train members of one shape; scalars, arrays and a note of each."""
-    members = [
-        draw(DeepLinear(start="orthogonal", seed=s.seed, **{n: getattr(s, n) for n in SHARED}))[0] for s in specs
-    ]
+    start = "orthogonal" if specs[0].depth else "none"
+    members = [draw(DeepLinear(start=start, seed=s.seed, **{n: getattr(s, n) for n in SHARED}))[0] for s in specs]
     small = [compress(member)[0] for member in members]
     ensemble = DeepEnsemble(small, members[0].data.numel())
     count = specs[0].true_rank
