@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from implicit_rank.figures.greedy_rank import queue
+from implicit_rank.figures.greedy_rank.figures import queue
 from implicit_rank.store import Store, filter_records
 
 paper = Store().select("deep_linear", profile="paper", data="synthetic")

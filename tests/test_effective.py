@@ -225,6 +225,31 @@ def test_one_step_changes_the_balance_by_exactly_its_square(depth, seed):
         torch.testing.assert_close(b - a, change, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_growth_along_one_direction_balances_by_the_power_two_over_n(depth):
+    g, start = generator(depth), 1e-2
+    layers = [
+        start ** (1 / depth) * torch.nn.init.orthogonal_(torch.empty(5, 5, dtype=F64), generator=g)
+        for _ in range(depth)
+    ]
+    layers[0] = layers[0] @ torch.diag(1 + 0.2 * torch.rand(5, generator=g, dtype=F64))  # not balanced
+    u, v = torch.randn(2, 5, generator=g, dtype=F64)
+    gradient = -torch.outer(u, v) / u.norm() / v.norm()
+
+    def state():
+        gaps, sizes = theory.imbalance(layers), [torch.linalg.matrix_norm(low @ low.T, 2) for low in layers[:-1]]
+        worst = max((torch.linalg.matrix_norm(D, 2) / s).item() for D, s in zip(gaps, sizes, strict=True))
+        return worst, max(sizes).item() ** (depth / 2)
+
+    before, began = state()
+    while theory.effective_matrix(layers).norm() < 3:
+        layers = stepped(layers, gradient, 2e-3)
+    after, grown = state()
+    assert after / before == pytest.approx(theory.relative_imbalance(began, grown, depth), rel=0.1)
+    with pytest.raises(ValueError, match="start and size must be finite numbers above 0"):
+        theory.relative_imbalance(0.0, 1.0, 2)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_batch_gradient_is_the_sum_over_samples(seed):
     g = generator(seed)

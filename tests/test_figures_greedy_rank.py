@@ -15,7 +15,8 @@ from implicit_rank.experiments.effective_matrix import effective_update
 from implicit_rank.experiments.effective_matrix.effective_update import EffectiveUpdate
 from implicit_rank.experiments.greedy_rank import deep_linear
 from implicit_rank.experiments.greedy_rank.measures import emergence_times, final_rank, rank_series, size_over_law
-from implicit_rank.figures import effective_matrix, greedy_rank
+from implicit_rank.figures import effective_matrix
+from implicit_rank.figures.greedy_rank import figures as greedy_rank
 from implicit_rank.figures.kit.captions import images_of, runs_shown
 from implicit_rank.figures.kit.style import COLOURS, canvas, house, letter, ramp, strokes
 from implicit_rank.store import filter_records

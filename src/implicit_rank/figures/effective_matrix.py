@@ -93,3 +93,25 @@ def relative_speed(depths: Sequence[int]) -> Figure:
         axes[1].legend(title=r"$\sigma_1(W_e)$", loc="lower right")
         letter(axes)
     return figure
+
+
+def balance(records: Sequence) -> Figure:
+    """Draw equation 2's error, and the relative imbalance, of Gaussian chains against the fall of their loss."""
+    depths = sorted({r.spec["depth"] for r in records})
+    with house():
+        figure, axes = canvas(1, 2, height=3.2, sharex=True)
+        for axis, name, label in ((axes[0], "error", "relative error of eq. 2"), (axes[1], "relative", "imbalance")):
+            for depth, style in zip(depths, strokes(len(depths)), strict=True):
+                for i, record in enumerate(r for r in records if r.spec["depth"] == depth):
+                    axis.plot(
+                        record.arrays["steps"] / record.arrays["steps"][-1],
+                        record.arrays[name],
+                        label=None if i else f"N = {depth}",
+                        **{**style, "linewidth": 1.0},
+                    )
+            axis.set(yscale="log", xlabel="share of the training", ylabel=label)
+        axes[0].set(title="Equation 2")
+        axes[1].set(title="Relative imbalance")
+        axes[1].legend()
+        letter(axes)
+    return figure

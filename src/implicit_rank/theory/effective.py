@@ -6,6 +6,7 @@ Everything is float64 in, float64 out. A chain is a list `[W_1, ..., W_N]` of `(
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -56,6 +57,19 @@ def imbalance(layers: Sequence[Tensor]) -> list[Tensor]:
     Book: eq-balance
     """
     return [up.T @ up - low @ low.T for low, up in pairwise(_chain(layers))]
+
+
+def relative_imbalance(start: float, size: float, depth: int) -> float:
+    """The factor `(start / size)^{2/N}` by which a chain's relative imbalance shrinks as its product grows.
+
+    `start` and `size` are the singular value of the direction that grows, before and after. Raises ValueError for sizes
+    that are not above 0 and for a depth below 1.
+
+    Book: eq-relative-imbalance
+    """
+    if not (0 < start < math.inf and 0 < size < math.inf):
+        raise ValueError(f"start and size must be finite numbers above 0, not {start} and {size}.")
+    return (start / size) ** (2 / _depth(depth))
 
 
 def imbalance_step(layers: Sequence[Tensor], gradient: Tensor, lr: float) -> list[Tensor]:
