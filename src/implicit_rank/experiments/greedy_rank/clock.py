@@ -187,12 +187,15 @@ def plane_times(run) -> np.ndarray:
     arrays = run.arrays
     draws = zip(arrays["encoder_gain"], arrays["decoder_gain"], arrays["overlap"], strict=True)
     given = (run.spec["scale"], run.spec["depth"], run.spec["alpha"])
-    return np.array([_plane_time(*given, float(e), float(d), float(o)) for e, d, o in draws]) * units(run)
+    times = [_cached(emergence_time, *given, float(e), float(d), float(o)) for e, d, o in draws]
+    return np.array(times) * units(run)
 
 
 @functools.cache
-def _plane_time(scale: float, depth: int, alpha: float, encoder: float, decoder: float, overlap: float) -> float:
-    return emergence_time(scale, depth, (encoder, decoder), overlap, alpha=alpha)
+def _cached(
+    law: Callable, scale: float, depth: int, alpha: float, encoder: float, decoder: float, overlap: float
+) -> float:
+    return law(scale, depth, (encoder, decoder), overlap, alpha=alpha)
 
 
 def delays(run) -> np.ndarray:
