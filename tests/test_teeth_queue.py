@@ -6,6 +6,9 @@ from teeth import Tooth, bite, times
 
 from implicit_rank.experiments.effective_matrix import operator
 
+# PyTorch 2.14 warns of itself when it differentiates forwards
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+
 EFFECTIVE, GREEDY = "implicit_rank.theory.effective", "implicit_rank.theory.greedy"
 ALIGNMENT, VISIBILITY = "implicit_rank.theory.alignment", "implicit_rank.theory.visibility"
 THREE = ({"depth": 3, "width": 3},)

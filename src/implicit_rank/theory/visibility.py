@@ -86,7 +86,7 @@ def noise_delay(strengths: Sequence[float], rank: int) -> float:
     `strengths` are the singular values of the noisy data, descending. It is the length of the plateau on which the
     rank is `rank`, in units of the time at which it begins.
 
-    Book: eq-plateau
+    Book: eq-noise-plateau
     """
     if not 1 <= rank < len(strengths) or not 0 < strengths[rank] <= strengths[rank - 1]:
         raise ValueError(f"rank must be from 1 to {len(strengths) - 1}, with descending strengths above 0, not {rank}.")

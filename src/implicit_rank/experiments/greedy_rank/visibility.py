@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -142,8 +143,13 @@ def emergence(run) -> np.ndarray:
 
 
 def plateau(run) -> float:
-    """The step at which the first direction of noise is half fitted, over that of the last one of the signal."""
+    """The step at which the first direction of noise is half fitted, over that of the last one of the signal.
+
+    Infinity where no noise has started, NaN where the signal is not all there either.
+    """
     times, r = emergence(run), run.spec["true_rank"]
+    if not np.isfinite(times[:r]).all():
+        return math.nan
     return float(times[r:].min() / times[:r].max())
 
 
