@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -151,6 +152,15 @@ def follow(specs: Sequence[Transients]) -> list[tuple]:
     return found
 
 
-MEASURES: dict[str, Measure] = scalars(("first", "second", "cosine_rising", "cosine_resting", "stopped"))
+def cosine_at_rest(run) -> float:
+    """The median cosine of two updates 100 steps apart from a quarter after the later direction was learned on."""
+    later = 1.25 * max(run.scalars["first"], run.scalars["second"])
+    when = run.arrays["steps"] > later
+    return float(np.median(run.arrays["cosine"][when])) if when.any() else math.nan
+
+
+MEASURES: dict[str, Measure] = scalars(("first", "second", "cosine_rising", "cosine_resting", "stopped")) | {
+    "cosine_at_rest": cosine_at_rest
+}
 
 EXPERIMENT = Experiment(Transients, presets, run, MEASURES)
