@@ -38,7 +38,7 @@ class RotationPrediction(Spec):
 
 
 def presets(profile: str = "quick", seeds: Sequence[int] | None = None) -> list[RotationPrediction]:
-    """Three sizes of start on two spectra, twelve members of 16 starts each, then as many of 48; two short ones below."""
+    """Three sizes of start on two spectra: twelve members of 16 starts each, and of 48; two short ones below paper."""
     if profile != "paper":
         few = {"profile": profile, "starts": 4, "steps": {"smoke": 200, "quick": 4000}[profile]}
         return [RotationPrediction(start=0.03, seed=seed, **few) for seed in seeds or (0, 1)]
