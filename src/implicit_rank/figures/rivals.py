@@ -66,9 +66,13 @@ def race(records: Sequence) -> Figure:
                 runs = [r for r in records if (r.spec["learner"], r.spec["spectrum"]) == (learner, spectrum)]
                 if not runs:
                     continue
-                length = min(len(r.arrays["steps"]) for r in runs)
-                values = np.nanmedian([r.arrays["d_align"][1:length] for r in runs], axis=0)
-                axis.plot(runs[0].arrays["steps"][1:length], values, label=label, **style)
+                longest = max(runs, key=lambda r: len(r.arrays["steps"])).arrays["steps"]
+                # a learner that has arrived is trained no further
+                courses = [
+                    np.pad(r.arrays["d_align"], (0, len(longest) - len(r.arrays["steps"])), mode="edge") for r in runs
+                ]
+                values = np.nanmedian(courses, axis=0)[1:]
+                axis.plot(longest[1:], values, label=label, **style)
             axis.set(xscale="log", yscale="log", xlabel="full-batch steps", title=SPECTRA[spectrum], ylim=(5e-4, 1.5))
         axes[0, 0].set_ylabel("distance from the axes $d_{align}$")
         letter(axes[0])
