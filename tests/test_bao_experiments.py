@@ -12,12 +12,13 @@ from implicit_rank.experiments.landscape import experiment as landscape
 from implicit_rank.experiments.landscape import minima
 from implicit_rank.experiments.landscape.chapter import LandscapeChapter
 from implicit_rank.experiments.rotation import experiment as rotation
-from implicit_rank.experiments.rotation import rag_start
+from implicit_rank.experiments.rotation import limits, prediction, rag_start, rivals
 from implicit_rank.experiments.rotation.chapter import RotationChapter
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record
 
 ALL = [landscape, minima, conditioning, curvature, stability, brockett, pace, rotation, rag_start]
+ALL += [limits, prediction, rivals]
 
 
 @pytest.mark.parametrize("module", ALL)

@@ -159,9 +159,15 @@ def _result(spec: Rivals, j: int, descent: Descent, rate: float, table: Tensor, 
     return Result(spec, scalars_, arrays, descent.stopped[j], seconds)
 
 
+def last_decade(run) -> float:
+    """The steps from a distance of 0.01 to one of 0.001; infinity for a learner that does not get there."""
+    end = run.scalars["reached_0.001"]
+    return end - run.scalars["reached_0.01"] if math.isfinite(end) else math.inf
+
+
 MEASURES: dict[str, Measure] = scalars(
     ("d_align", "d_align_ordered", "d_sub", "subspace", "rate", "rate_share", "above_null")
 ) | scalars(f"reached_{level:g}" for level in LEVELS)
-MEASURES["last_decade"] = lambda run: run.scalars["reached_0.001"] - run.scalars["reached_0.01"]
+MEASURES["last_decade"] = last_decade
 
 EXPERIMENT = Experiment(Rivals, presets, run, MEASURES)
