@@ -10,12 +10,13 @@ from implicit_rank.data import load
 from implicit_rank.data.images import Images
 from implicit_rank.evaluate import principal_errors
 from implicit_rank.experiments.greedy_images import alpha as greedy_images_alpha
+from implicit_rank.experiments.greedy_images import bias, measures, output_bias, twins
 from implicit_rank.experiments.greedy_images import experiment as family
 from implicit_rank.experiments.greedy_images import full as greedy_images_full
-from implicit_rank.experiments.greedy_images import bias, measures, twins
 from implicit_rank.experiments.greedy_images.chapter import GreedyImagesChapter, first_images, principal_curve
 from implicit_rank.experiments.greedy_images.evaluation import exact, labels_of
 from implicit_rank.figures.greedy_images import figures, more, tables
+from implicit_rank.figures.greedy_images import output_bias as bias_figures
 from implicit_rank.figures.kit.captions import runs_shown
 from implicit_rank.parameters import ParameterError
 from implicit_rank.store import live_record, spec_hash
@@ -138,7 +139,9 @@ def test_singular_values_that_leave_are_timed():
 
 
 def test_twins_start_as_one_and_differ_where_the_numbers_do():
-    found = {(r.spec["way"], r.spec["alpha"]): r for r in recorded(twins.run(twins.presets("smoke")))}
+    records = recorded(twins.run(twins.presets("smoke")))
+    found = {(r.spec["way"], r.spec["alpha"]): r for r in records}
+    assert "1 of 1" in tables.twins(records)._repr_html_()
     assert set(found) == {(way, 10.0) for way in twins.WAYS} | {(way, 30.0) for way in twins.AT_30}
     one, other = (twins.start(twins.GreedyImagesTwins(way=way)).effective_matrix() for way in ("alpha", "rate"))
     assert torch.allclose(one, other, atol=1e-5)
@@ -309,17 +312,20 @@ def test_without_records_figures_say_so():
         more.powers_of_alpha,
         more.why,
         more.starts,
+        bias_figures.set_by_hand,
     )
     for draw in empty:
         assert draw([]).axes[0].texts[0].get_text() == figures.EMPTY
-    for table in (tables.probes, tables.dependence):
+    for table in (tables.probes, tables.dependence, tables.twins, bias_figures.as_drawn):
         assert "No stored run" in table([])._repr_html_()
     for table in (tables.summary, tables.equal_error):
         assert "No stored run" in table({})._repr_html_()
 
 
 def test_an_output_bias_stays_where_it_was_put_and_everything_else_moves():
-    for record in recorded(bias.run(bias.presets("smoke"))):
+    records = recorded(bias.run(bias.presets("smoke")))
+    assert len(bias_figures.set_by_hand(records).axes) == 2
+    for record in records:
         start = record.spec["bias"]
         assert record.arrays["bias"][0] == pytest.approx(start)
         assert abs(record.arrays["bias"][-1] - start) < 0.1
@@ -327,3 +333,32 @@ def test_an_output_bias_stays_where_it_was_put_and_everything_else_moves():
         assert record.arrays["steps"].tolist() == [0, 26, 52, 78, 104]
         assert bias.MEASURES["lit"](record) == record.arrays["lit"][-1]
         assert math.isnan(bias.MEASURES["kept"](record)) == (start == 0)
+
+
+def test_the_first_step_of_adam_repairs_an_offset_by_the_norm_of_a_gradient():
+    images = load("mnist-12k", count=16).images.float() / 255
+    for seed, width in ((0, 0.125), (1, 0.25)):
+        model = bias.start(bias.GreedyImagesBias(seed=seed, bias=-0.5, channel_factor=width))
+        before_tanh = torch.nn.Sequential(*model.encoder, *model.decoder[:-1])
+        share, adam = output_bias.share(model, images), torch.optim.Adam(model.parameters(), lr=1e-6)
+        mean = before_tanh(images).mean()
+        mean.square().backward()  # a loss of the mean alone
+        adam.step()
+        moved = float((before_tanh(images).mean() - mean).detach())
+        assert moved == pytest.approx(1e-6 / share, rel=0.03)  # up: the mean was below 0
+
+
+def test_a_drawn_bias_is_read_off_the_seed_and_stands_beside_its_twin():
+    base = dataclasses.replace(family.vanilla(family.small("smoke")), seed=4)
+    errors = {"epochs": np.array([0, 1, 2.0]), "error": np.array([0.3, 0.04, 0.03])}
+    slow = errors | {"error": np.array([0.3, 0.06, 0.04])}
+    records = [
+        live_record(dataclasses.replace(base, conv_start=start), {}, arrays)
+        for start, arrays in (("default", slow), ("zero-output-bias", errors))
+    ]
+    ((drawn, late, early),) = output_bias.beside(records).values()
+    assert -1 <= drawn <= 1
+    assert drawn != 0
+    assert (late, early) == (2, 1)
+    assert output_bias.drawn(records[1]) == 0
+    assert "<td>2.00</td><td>1.00</td>" in bias_figures.as_drawn(records)._repr_html_()

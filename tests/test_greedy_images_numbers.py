@@ -41,7 +41,7 @@ def test_who_leaves_and_when():
 
 
 def test_how_many_diverged():
-    groups = {"orthogonal": [chain(8, 200.0, seed, diverged=seed != 1) for seed in (0, 1, 2)]}
+    groups = {"first_orthogonal": [chain(8, 200.0, seed, diverged=seed != 1) for seed in (0, 1, 2)]}
     assert numbers.diverged_at(groups, 8, 200) == "2 of 3"
     assert numbers.diverged_at(groups, 16, 200) is None
 
@@ -55,16 +55,16 @@ def test_what_choosing_by_the_test_set_gains():
 def test_a_plateau_of_means_ends_where_a_member_diverges():
     ranks = {1.0: 60, 10.0: 20, 30.0: 20, 100.0: 19, 200.0: 2}  # 200 is beyond what is looked at
     pool = [chain(8, alpha, seed, rank) for alpha, rank in ranks.items() for seed in (0, 1)]
-    assert numbers.plateau_at({"orthogonal": pool}, 8) == "from 10 on"
+    assert numbers.plateau_at({"first_orthogonal": pool}, 8) == "from 10 on"
     pool += [chain(8, 50.0, 0, 5)]  # of seed 0 alone
-    assert numbers.plateau_at({"orthogonal": pool}, 8) == "from 10 on"
-    assert numbers.plateau_at({"orthogonal": pool}, 8, 0) == "none"
+    assert numbers.plateau_at({"first_orthogonal": pool}, 8) == "from 10 on"
+    assert numbers.plateau_at({"first_orthogonal": pool}, 8, 0) == "none"
     lost = [
         chain(8, alpha, seed, rank, diverged=alpha >= 30 and seed == 1)
         for alpha, rank in ranks.items()
         for seed in (0, 1)
     ]
-    assert numbers.plateau_at({"orthogonal": lost}, 8) == "none"
+    assert numbers.plateau_at({"first_orthogonal": lost}, 8) == "none"
 
 
 def test_the_elbow_of_ranks_set_by_hand():

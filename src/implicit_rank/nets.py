@@ -64,10 +64,10 @@ def build_networks(
     keeps that; "he" takes the number of inputs that one output pixel sums, c k^2 / stride^2, so that it keeps the
     size of signals. "zero-output-bias" is "default" with the same draws, but the bias of the decoder's last layer is
     then set to 0: where a 1 x 1 kernel makes one channel the fan is 1, so that PyTorch draws this bias from U(-1, 1),
-    and Adam takes hundreds of steps to undo it. `generator` draws every start (encoder, then decoder, each front to
-    back); None is PyTorch's global one. `output` is the decoder's last function: "tanh" (released code, although
-    images are in [0, 1]) or "sigmoid" (its VAE). Raises ValueError, in one sentence, where the net does not fit the
-    image or an option.
+    and the rest of the net spends its first steps on making up for it. `generator` draws every start (encoder, then
+    decoder, each front to back); None is PyTorch's global one. `output` is the decoder's last function: "tanh"
+    (released code, although images are in [0, 1]) or "sigmoid" (its VAE). Raises ValueError, in one
+    sentence, where the net does not fit the image or an option.
     """
     channels, height, width = _checked_shape(image_shape)
     outputs = code_width if encoder_outputs is None else encoder_outputs

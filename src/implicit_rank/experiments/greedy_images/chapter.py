@@ -21,6 +21,7 @@ from implicit_rank.experiments.greedy_images.experiment import (
 )
 from implicit_rank.experiments.kit.autoencoder_training import data as images_of
 from implicit_rank.experiments.kit.chapter_data import checked_count, checked_name
+from implicit_rank.nets import STARTS
 from implicit_rank.parameters import LARGEST_SEED, Parameters, option
 from implicit_rank.store import PROFILES, Record, filter_records
 
@@ -43,6 +44,7 @@ class GreedyImagesChapter(Parameters):
     depth: int | None = option(None, "number N of maps of the orthogonal start", least=2, most=64)
     alphas: tuple[float, ...] | None = option(None, "re-parameterisations of the orthogonal start", above=0, most=100)
     ranks: tuple[int, ...] | None = option(None, "ranks set by hand", least=1, most=128)
+    conv_start: str = option("zero-output-bias", "start of encoder and decoder", choices=STARTS)
     scale: float = option(1.0, "size of W_e at the orthogonal start: 1, or 0.001 as in App. B", above=0, most=10)
     count: int | None = option(None, "training images; 0 for all", least=0)
     epochs: int | None = option(None, "passes over them", least=1)
@@ -61,7 +63,7 @@ class GreedyImagesChapter(Parameters):
 
     def bases(self, colour: bool = False) -> list[GreedyImages]:
         """What all members share, one a seed."""
-        base = small(self.profile, self.images(colour))
+        base = replace(small(self.profile, self.images(colour)), conv_start=self.conv_start)
         given = {"count": self.count, "epochs": self.epochs, "lr": self.lr}
         changed = {name: value for name, value in given.items() if value is not None}
         return [replace(base, seed=seed, components=self.components, **changed) for seed in self.seeds]
@@ -133,9 +135,11 @@ def first_images(data: str, count: int = 8) -> np.ndarray | None:
 def principal_curve(records: Sequence[Record]) -> tuple[tuple[int, ...], list[float]]:
     """Numbers of principal components, and the test errors of that many, for the images that the runs are of.
 
-    All training images of the set are used, whatever part of them the runs saw; nothing for no runs.
+    All training images of the set are used, whatever part of them the runs saw, but of MNIST the part that is in the
+    package; nothing for no runs.
     """
-    return _curve(records[0].spec["data"]) if records else ((), [])
+    data = records[0].spec["data"] if records else ""
+    return _curve("mnist-12k" if data == "mnist" else data) if records else ((), [])
 
 
 @functools.cache

@@ -43,8 +43,8 @@ def leaving(groups: Groups, which: str) -> float | None:
 
 
 def diverged_at(groups: Groups, depth: int, alpha: float) -> str | None:
-    """How many of the chains at one depth and alpha diverged, "2 of 3"; None where none was run."""
-    found = filter_records(groups["orthogonal"], depth=depth, alpha=alpha)
+    """How many chains of the first series at one depth and alpha diverged, "2 of 3"; None where none was run."""
+    found = filter_records(groups["first_orthogonal"], depth=depth, alpha=alpha)
     return f"{sum(bool(r.scalars['diverged']) for r in found)} of {len(found)}" if found else None
 
 
@@ -56,11 +56,11 @@ def optimism(groups: Groups) -> float:
 
 
 def plateau_at(groups: Groups, depth: int, seed: int | None = None) -> str:
-    """Where the plateau of mean code ranks begins, up to alpha 100 and within a fifth, in words (eq-plateau).
+    """Where the first series' plateau of mean code ranks begins, up to alpha 100 and within a fifth (eq-plateau).
 
     Over the alphas that every seed has, or over all alphas of one `seed`.
     """
-    chains = [r for r in filter_records(groups["orthogonal"], depth=depth) if r.spec["alpha"] <= 100]
+    chains = [r for r in filter_records(groups["first_orthogonal"], depth=depth) if r.spec["alpha"] <= 100]
     alphas = by_alpha(chains if seed is None else filter_records(chains, seed=seed))
     # one member that diverged ends the range: no mean over the others
     ranks = [float(np.mean([MEASURES["rank_codes"](r) for r in group])) for group in alphas.values()]

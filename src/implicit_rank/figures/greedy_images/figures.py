@@ -63,7 +63,14 @@ def set_up(records: Sequence) -> str:
     rates = " or ".join(f"{lr:g}" for lr in sorted({r.spec["lr"] for r in records}))
     return (
         f"{epochs} epochs of {counts} images of {data}, {spec['channel_factor']:g} times the paper's channels, "
-        f"learning rate {rates}. {runs_shown(records)}"
+        f"learning rate {rates}{_start(records)}. {runs_shown(records)}"
+    )
+
+
+def _start(records: Sequence) -> str:
+    starts = {r.spec.get("conv_start", "default") for r in records}
+    return {("default",): ", PyTorch's start", ("zero-output-bias",): ", output bias 0 at the start"}.get(
+        tuple(starts), ", several starts"
     )
 
 

@@ -14,6 +14,7 @@ from implicit_rank.figures.kit.captions import IMAGES, images_of
 from implicit_rank.figures.kit.slider import Html
 from implicit_rank.figures.kit.tables import spread, table
 from implicit_rank.spectra import effective_rank
+from implicit_rank.store import filter_records
 
 END = (("rank_codes", ".0f"), ("error", ".4f"))
 
@@ -134,6 +135,27 @@ def dependence(records: Sequence, level: float = 0.02) -> Html:
         f"codes, 1 %, at error {level:g}",
     ]
     return table(header, rows)
+
+
+WAYS = {
+    "alpha": "W = α Ŵ, float32",
+    "float64": "the same in float64",
+    "rate-epsilon": "rate times α, epsilon over α",
+    "rate": "rate times α",
+    "rate-squared": "rate times α²",
+}
+
+
+def twins(records: Sequence) -> Html:
+    """A table of what one chain came to that was computed in several ways, over seeds."""
+    rows = []
+    for alpha in sorted({r.spec["alpha"] for r in records}):
+        for way, words in WAYS.items():
+            if group := filter_records(records, alpha=alpha, way=way):
+                lost = sum(bool(r.scalars["diverged"]) for r in group)
+                cells = [spread((float(r.scalars[name]) for r in group), form) for name, form in END]
+                rows.append([f"{alpha:g}", words, f"{lost} of {len(group)}", *cells])
+    return table(["α", "chain", "diverged", "rank of codes", "error"], rows)
 
 
 USUAL = {
