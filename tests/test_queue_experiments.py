@@ -13,9 +13,6 @@ from implicit_rank.experiments.greedy_rank import clock, transients, visibility
 from implicit_rank.store import live_record, spec_hash
 from implicit_rank.theory.visibility import noise_delay
 
-# PyTorch 2.14 warns of itself when it differentiates forwards
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
-
 NAMES = ("balance", "effective_operator", "emergence_clock", "rank_visibility", "transients")
 
 

@@ -6,9 +6,6 @@ from teeth import Tooth, bite, times
 
 from implicit_rank.experiments.effective_matrix import operator
 
-# PyTorch 2.14 warns of itself when it differentiates forwards
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
-
 EFFECTIVE, GREEDY = "implicit_rank.theory.effective", "implicit_rank.theory.greedy"
 ALIGNMENT, VISIBILITY = "implicit_rank.theory.alignment", "implicit_rank.theory.visibility"
 THREE = ({"depth": 3, "width": 3},)
@@ -65,7 +62,7 @@ TEETH = {
         times(1.5),
         lambda spec: {"operator_top_over_printed": steps(spec)["operator_top_over_printed"]},
         ({"depth": 100, "width": 2},),
-        (0,),
+        (0, 1, 2),
     ),
     "eq. 6, a mean": Tooth("sun2021-eq6-autograd", f"{EFFECTIVE}.batch_gradient", times(1 / 7), autoencoder, THREE),
     "eq. 6, a side": Tooth(
