@@ -117,9 +117,6 @@ TEETH = {
         lambda right: lambda shape, noise: right((shape[1], shape[1]), noise) + right((shape[0], shape[0]), noise),
         stored=True,
     ),
-    "the limit of detection, a factor": Tooth(
-        "sun2021-visible-none", f"{VISIBILITY}.detection_limit", times(0.5), stored=True
-    ),
     "the plateau, a power": Tooth(
         "sun2021-visible-plateau",
         f"{VISIBILITY}.noise_delay",
