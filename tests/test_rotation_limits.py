@@ -65,6 +65,14 @@ def test_the_rate_is_the_flows(k):
     )
 
 
+def test_small_entries_keep_their_digits():
+    M = with_entries([3.0, 2.0, 1.0], [1e-14, 2e-14, 3e-14])
+    assert rotation.non_diagonality(M).item() == pytest.approx(1.2e-13, rel=1e-12)
+    near_tie = with_entries([1.0, 1 - 1e-7], [1e-9])
+    gap = rotation.smallest_gap(near_tie).item()
+    assert rotation.non_diagonality_rate(near_tie).item() == pytest.approx(-gap * 1e-9, rel=1e-12)
+
+
 def test_an_entry_that_is_zero_may_rise():
     M = with_entries([3.0, 2.0, 1.0], [0.0, 0.1, 0.2])
     assert rotation.non_diagonality_rate(M).item() == pytest.approx(2 * (0.1 * 0.2 - 0.1 - 0.1))

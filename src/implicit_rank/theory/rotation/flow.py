@@ -78,7 +78,8 @@ def non_diagonality(M: Tensor) -> Tensor:
     Book: def-bao-nd
     """
     M = torch.as_tensor(M, dtype=torch.float64)
-    return M.abs().sum((-2, -1)) - M.diagonal(dim1=-2, dim2=-1).abs().sum(-1)
+    # not the whole sum less the diagonal's: small entries would lose their digits
+    return (M - torch.diag_embed(M.diagonal(dim1=-2, dim2=-1))).abs().sum((-2, -1))
 
 
 def smallest_gap(M: Tensor) -> Tensor:
