@@ -59,7 +59,7 @@ def expected_misalignment(s: Tensor, B0: Tensor) -> Tensor:
     Only the eigenvalues of `B0` count, which RAG's flow conserves. Raises ValueError for k = 1, for an imbalance that
     is not symmetric or does not fit s, and for eigenvalues that do not descend strictly.
 
-    Book: eq-bao-expected-misalignment
+    Book: thm-bao-expected
     """
     B0 = symmetric(B0)
     s = spectrum(s, len(torch.as_tensor(s)))
@@ -76,7 +76,7 @@ def expected_gaussian_misalignment(s: Tensor, D: int, deviation: float) -> float
 
     Raises ValueError for fewer than two eigenvalues, or ones that do not descend strictly.
 
-    Book: eq-bao-gaussian-misalignment
+    Book: thm-bao-expected
     """
     s = spectrum(s, len(torch.as_tensor(s)))
     if len(s) < 2:

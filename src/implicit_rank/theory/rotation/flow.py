@@ -96,7 +96,7 @@ def non_diagonality_rate_bound(M: Tensor) -> Tensor:
 
     Raises ValueError unless the diagonal of M `(..., k, k)` descends strictly, which is Assumption 3 of Theorem 5.
 
-    Book: eq-bao-finite-rate
+    Book: thm-bao-finite
     """
     M = symmetric(M)
     if (M.diagonal(dim1=-2, dim2=-1).diff(dim=-1) >= 0).any():
