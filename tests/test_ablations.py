@@ -268,6 +268,8 @@ def test_numbers_of_the_prose(runs):
     assert numbers.late_seeds({"tanh": []}) is None
     assert numbers.epochs_to({"tanh": [reached]}, "tanh", 0.1) == {tanh.seed: 0}
     assert numbers.epochs_to({"tanh": []}, "tanh", 0.1) is None
+    assert 0 < abs(numbers.output_biases({"tanh": [tanh]}, "tanh")[tanh.seed]) < 1
+    assert numbers.output_biases({"tanh": []}, "tanh") is None
 
 
 def test_the_table_of_verdicts_shows_the_papers_word_the_verdict_and_our_number(runs):

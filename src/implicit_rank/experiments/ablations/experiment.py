@@ -102,7 +102,7 @@ def set_up(profile: str) -> Ablations:
             architecture="strided",
             channel_factor=0.5,
             lr=2e-3,
-            epochs=4,
+            epochs=3,
             samples=200,
             labels=(100,),
             draws=2,

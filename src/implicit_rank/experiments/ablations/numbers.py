@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from implicit_rank.experiments.ablations.experiment import Ablations
 from implicit_rank.experiments.ablations.measures import MEASURES
 from implicit_rank.experiments.ablations.predictions import predicted_spectra
+from implicit_rank.experiments.kit.autoencoder_training import model_of
 from implicit_rank.experiments.kit.run_ranks import at_error, count_above
 from implicit_rank.store import Record
+
+LEARNED = 0.045  # a test error to which no model comes that paints the mean image
 
 Groups = Mapping[str, Sequence[Record]]
 
@@ -20,12 +24,12 @@ def predicted(groups: Groups, name: str) -> int | None:
 
 
 def late(groups: Groups, measure: str) -> dict[int, float] | None:
-    """A measure of the tanh chains that never come down to the error at which ranks are compared, by seed."""
+    """A measure of the tanh chains that never leave the mean image, by seed."""
     return {record.seed: MEASURES[measure](record) for record in _late(groups)} or None
 
 
 def late_seeds(groups: Groups) -> int | None:
-    """How many tanh chains never come down to that error."""
+    """How many tanh chains never leave the mean image."""
     return len(_late(groups)) if groups["tanh"] else None
 
 
@@ -34,5 +38,11 @@ def epochs_to(groups: Groups, name: str, error: float) -> dict[int, float] | Non
     return {record.seed: at_error(record, error, "epochs", from_start=True) for record in groups[name]} or None
 
 
+def output_biases(groups: Groups, name: str) -> dict[int, float] | None:
+    """The bias that the decoder's last layer, of one channel, was drawn with in a group's runs, by seed."""
+    decoders = {r.seed: model_of(Ablations(**r.spec), (1, 32, 32)).decoder for r in groups[name]}
+    return {seed: decoder[-2].bias.item() for seed, decoder in decoders.items()} or None
+
+
 def _late(groups: Groups) -> list[Record]:
-    return [record for record in groups["tanh"] if not math.isfinite(MEASURES["rank_at_0.02"](record))]
+    return [r for r in groups["tanh"] if not math.isfinite(at_error(r, LEARNED, "epochs", from_start=True))]
