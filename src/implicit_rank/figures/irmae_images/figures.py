@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from implicit_rank.experiments.irmae_images.measures import MEASURES, label_error
 from implicit_rank.experiments.kit.run_ranks import count_above
+from implicit_rank.figures.irmae_images.pictures import joined, picture_rows, show
 from implicit_rank.figures.kit.captions import images_of, runs_shown
 from implicit_rank.figures.kit.style import (
     COLOURS,
@@ -22,8 +22,6 @@ from implicit_rank.figures.kit.style import (
     nothing,
     plain_ticks,
 )
-
-LABEL_INCHES = 0.95  # left of rows of pictures, for the models' names
 
 
 def name_of(record) -> str:
@@ -119,19 +117,21 @@ def rank_against_error(records: Sequence) -> Figure:
     groups = {name: runs for name, runs in by_model(records).items() if "error" in runs[0].arrays}
     if not groups:
         return nothing("No stored run is there.")
+    # before that, ranks are those of the start
+    learned = 0.6 * min(float(run.arrays["error"][0]) for runs in groups.values() for run in runs)
     with house():
         figure, axes = canvas(1, 2, height=3.5, sharex=True)
         for (name, runs), style in zip(groups.items(), strokes_of(list(groups)), strict=True):
             for i, run in enumerate(runs):
                 errors = run.arrays["error"].astype(float)
-                learnt = errors < 0.6 * errors[0]  # before that, ranks are those of the start
+                learnt = errors < learned
                 for axis, rank in zip(axes, ("rank_covariance", "rank_codes"), strict=True):
                     line = style | {"marker": None, "linewidth": 1.5 if i == 0 else 0.7}
                     axis.plot(errors[learnt], run.arrays[rank][learnt], label=name if i == 0 else None, **line)
                     axis.plot(errors[-1], run.arrays[rank][-1], **style, markersize=6)
         for axis, title in zip(axes, ("covariance of the codes", "code matrix"), strict=True):
             axis.set(xscale="log", yscale="log", xlabel="reconstruction error", title=title)
-            plain_ticks(axis.xaxis, (0.0002, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1))
+            plain_ticks(axis.xaxis, (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1))
             plain_ticks(axis.yaxis, (1, 2, 5, 10, 20, 50, 100))
         if not axes[0].xaxis_inverted():
             axes[0].invert_xaxis()  # time runs to the right
@@ -267,37 +267,3 @@ def label_curves(
         legend(axes[0, -1], loc="upper right", fontsize=8)
         letter(axes[0])
     return figure
-
-
-def picture_rows(rows: list[list[np.ndarray]], labels: list[str], gap_after: int, pairs: int) -> tuple[Figure, list]:
-    """A figure with one axis a row of pictures `(c, h, w)`, named at the left, and a gap between groups."""
-    side = (7.5 - LABEL_INCHES) / len(rows[0])
-    gap, head = 0.12, 0.28
-    height = len(rows) * side + (pairs - 1) * gap + head + 0.04
-    figure = Figure(figsize=(7.5, height))
-    axes, top = [], height - head
-    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
-        top -= gap if i and i % gap_after == 0 else 0
-        bottom = top - side
-        axis = figure.add_axes((LABEL_INCHES / 7.5, bottom / height, 1 - LABEL_INCHES / 7.5, side / height))
-        show(axis, joined(row))
-        axis.set_aspect("auto")
-        if label:
-            axis.set_ylabel(label.replace(", ", "\n"), fontsize=8.5, rotation=0, ha="right", va="center", labelpad=4)
-        axes.append(axis)
-        top = bottom
-    return figure, axes
-
-
-def joined(pictures: list[np.ndarray]) -> np.ndarray:
-    """Pictures `(c, h, w)` side by side with a grey pixel between them, as an image `(h, width, c)`."""
-    padded = [np.pad(p, ((0, 0), (0, 1), (0, 1)), constant_values=110) for p in pictures]
-    return np.concatenate(padded, axis=2).transpose(1, 2, 0)
-
-
-def show(axis: Axes, sheet: np.ndarray) -> None:
-    """Show an image (h, w, 1 or 3) of bytes without anything around it."""
-    axis.imshow(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet, cmap="gray", vmin=0, vmax=255)
-    axis.set(xticks=[], yticks=[])
-    axis.grid(False)
-    axis.spines[:].set_visible(False)
