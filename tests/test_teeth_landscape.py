@@ -39,7 +39,7 @@ PARTS = {
     "curvature": {
         "closed_form_checks": "nested_closed nested_sampled",
         "hessian_checks": "nested_spectrum",
-        "pace_checks": "pace",
+        "pace_checks": "nested_pace l2_pace",
     },
     "landscape": {
         "symmetry_checks": "moment invariance uniform",
