@@ -25,6 +25,6 @@ def test_what_the_second_series_does_is_counted():
     pairs = [("inconclusive", "inconclusive"), ("inconclusive", "not reproduced"), ("reproduced", "not reproduced")]
     pairs += [("reproduced", "inconclusive"), ("not reproduced", "not reproduced"), ("reproduced", "not run")]
     assert in_words(pairs) == (
-        "Of 6 questions the first series left 2 open, of which the second decides 1; it confirms 1 verdicts, reverses 1 "
-        "and leaves 1 open that the first had decided. 1 are not run again yet."
+        "Of 6 questions the first series left 2 open, of which the second decides 1; it confirms 1 verdicts, "
+        "reverses 1 and leaves 1 open that the first had decided. 1 are not run again yet."
     )

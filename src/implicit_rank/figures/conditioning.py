@@ -104,11 +104,7 @@ def nested_condition_numbers(records: Sequence[Record]) -> Figure:
     return condition_numbers(records, NESTED_CURVES)
 
 
-RACERS = (
-    ("l2_plain", "plain penalties"),
-    ("nested_geometric", "geometric prior"),
-    ("rag", "RAG"),
-)
+RACERS = (("l2_plain", "plain penalties"), ("nested_geometric", "geometric prior"), ("rag", "RAG"))
 LEVELS = (0.01, 0.03, 0.1, 0.3)
 
 
