@@ -18,6 +18,7 @@ from implicit_rank.experiments import register
 from implicit_rank.experiments.irmae_images import celeba as irmae_images_celeba
 from implicit_rank.experiments.irmae_images import distances as irmae_images_distances
 from implicit_rank.experiments.irmae_images import experiment as irmae_images
+from implicit_rank.experiments.irmae_images import first_epoch
 from implicit_rank.experiments.irmae_images import full as irmae_images_full
 from implicit_rank.experiments.irmae_images import precision as irmae_images_precision
 from implicit_rank.experiments.irmae_images import protocol as irmae_images_protocol
@@ -380,6 +381,17 @@ def test_every_claim_of_the_chapter_has_its_measure_and_matches_the_plan():
                 if claim.kind == "trend":
                     planned = [s for s in planned if s.depth == 4]
                 assert len(planned) == len({s.seed for s in planned}) >= claim.least_seeds, claim.id
+
+
+def test_the_first_epoch_is_watched_closely():
+    (spec,) = first_epoch.presets("smoke")
+    (record,) = records_of(first_epoch.run([spec]))
+    assert list(record.arrays["epochs"]) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert first_epoch.MEASURES["error"](record) == record.scalars["error"]
+    assert figures.name_of(record) == "AE"
+    passed = replace(record, arrays=record.arrays | {"error": np.array([0.1, 0.02, 0.00773, 0.005, 0.004, 0.003])})
+    assert first_epoch.MEASURES["rank_at_0.00773"](passed) == pytest.approx(record.arrays["rank_covariance"][2])
+    assert math.isnan(first_epoch.MEASURES["rank_codes_at_0.00773"](record))  # so short a training is not there yet
 
 
 def test_the_chapter_s_parameters(tmp_path, monkeypatch, faces):

@@ -163,6 +163,8 @@ def test_rows_of_one_kind_are_counted_by_verdict():
     for verdict in ("one run",):
         count = sum(judgement.verdict == verdict for judgement in rows)
         assert values.claim_text(f"jing2020-table2-vae-[1-9]*.{verdict}") == str(count) != "0"
+    inside = [values.claim_text(f"jing2020-table2-{model}-[1-9]*.inside") for model in ("ae", "vae", "irmae")]
+    assert inside == ["4", "3", "1"]  # of single runs too, which decide nothing
     with pytest.raises(BookError, match="no claim has a name like 'jing2020-tabel2-\\*'"):
         values.claim_text("jing2020-tabel2-*.reproduced")
     with pytest.raises(BookError, match="unknown verdict 'reproduce'"):
