@@ -36,7 +36,8 @@ def test_records_of_every_experiment_can_be_drawn():
     specs = conditioning.presets("smoke")
     records = live_records(conditioning.run(specs))
     figure = conditioning_figures.l2_condition_numbers(records)
-    assert [axis.get_title(loc="left") for axis in figure.axes] == ["(a) equal", "(b) random", "(c) adversarial"]
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == ["(a) equal", "(b) random", "(c) adversarial", "(d) near_tie"]
     best = next(line for line in figure.axes[0].lines if line.get_label() == "best penalties")
     equal = [r for r in records if r.spec["spectrum"] == "equal"]
     assert best.get_ydata() == pytest.approx([r.scalars["l2_best"] for r in equal])

@@ -366,7 +366,7 @@ def test_blocks_of_runs_share_a_table_and_no_row_is_lost():
 
 
 def test_every_claim_of_the_chapter_has_its_measure_and_matches_the_plan():
-    names = ("", "_registered", "_full", "_epoch", "_celeba", "_protocol")
+    names = ("", "_registered", "_full", "_epoch", "_gpu", "_celeba", "_protocol")
     experiments = [register.experiment(f"irmae_images{name}") for name in names]
     plans = {one.name: one.presets("paper") for one in experiments}
     measures = {one.name: one.measures for one in experiments}

@@ -254,7 +254,7 @@ def test_the_sigmoid_is_not_rounded_under_autocast():
         ({"encoder_outputs": True}, "encoder_outputs must be an integer of at least 1, not True."),
         ({"channel_factor": 0}, "channel_factor must be a positive number below 1000, not 0."),
         ({"channel_factor": float("nan")}, "channel_factor must be a positive number below 1000, not nan."),
-        ({"start": "xavier"}, "start must be one of default, he, not 'xavier'."),
+        ({"start": "xavier"}, "start must be one of default, he, zero-output-bias, not 'xavier'."),
         ({"output": None}, "output must be one of tanh, sigmoid, not None."),
     ],
 )

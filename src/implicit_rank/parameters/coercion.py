@@ -121,7 +121,7 @@ def _to_float(value: Any) -> float:
         value = _scalar(value)
     try:
         number = float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: a tensor that holds no values
         raise _MismatchError from None
     if not math.isfinite(number):
         raise _MismatchError

@@ -27,7 +27,7 @@ def share(model: Autoencoder, images: Tensor) -> float:
 
     `images` (b, c, h, w) in [0, 1]; the last layer has one output channel.
 
-    Book: eq-output-bias
+    Book: thm-output-bias
     """
     before_tanh = torch.nn.Sequential(*model.encoder, *model.decoder[:-1])
     mean = before_tanh(images).mean()
