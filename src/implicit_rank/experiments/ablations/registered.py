@@ -1,7 +1,7 @@
 """Jing 2020, 4.4 once more: planned before it was run, from a start whose output bias is 0, at new seeds.
 
-PyTorch's start of that one bias delays the small net by as much as a third of a short training (chapter 6), so six
-epochs do here what twelve did in `ablations`. Probes are judged on all 10,000 test images and five draws of labels.
+PyTorch's start of that one bias can delay so short a training (chapter 6); so it lasts six epochs, not twelve as in
+`ablations`. Probes are judged on all 10,000 test images and five draws of labels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sun 2021, 3.2 and App. D once more: planned before it was run, from a start whose output bias is 0, at new seeds.
 
-PyTorch draws the bias of the decoder's one-channel output from U(-1, 1), and in a training as short as this book's
-that one number decides more than the chain does. Here it starts at 0; probes are judged on all 10,000 test images and
+PyTorch draws the bias of the decoder's one-channel output from U(-1, 1), which in a training as short as this
+book's can delay everything (chapter 6). Here it starts at 0; probes are judged on all 10,000 test images and
 five draws of labels; seeds 3 to 8 had decided nothing before.
 """
 
